@@ -1,0 +1,313 @@
+import { hash as digest } from 'node:crypto';
+import {
+  type Decimal,
+  decimalOf,
+  divideToNearest,
+  formatNumber,
+  parseNumber,
+  snap,
+  sum,
+  toNumber,
+  unitsAt,
+} from './decimal.js';
+
+/** Parameter name → value, e.g. species → volume mixing ratio. */
+export type Dictionary = Record<string, number>;
+
+/** One axis of the space, as the configuration gives it. */
+export interface Parameter {
+  name: string;
+  /** The trusted point's value. For a filler it may be left out: it is computed. */
+  start?: number | undefined;
+  /** Takes the rest, so that all parameters sum to 1. At most one. */
+  filler?: boolean | undefined;
+  /** The step of the first bin whose bound exceeds the value holds; the last bin beyond all bounds. None: fixed. */
+  step?: readonly { below: number; by: number }[] | undefined;
+  /** Smallest value that a neighbour may have; without it, a neighbour's value must be over 0. */
+  min?: number | undefined;
+  /** Largest value that a neighbour may have; 1 by default where there is a filler. */
+  max?: number | undefined;
+}
+
+export type SearchMode = 'sides' | 'diagonals';
+
+/** What defines a search: where it starts and how neighbours are found. */
+export interface SpaceDefinition {
+  parameters: readonly Parameter[];
+  mode: SearchMode;
+  reach: number;
+}
+
+/** A code or dictionary that names no point of the space; the message says what is wrong. */
+export class NotAPoint extends Error {
+  override name = 'NotAPoint';
+}
+
+/** One value on one axis, with what is costly to find about it. Made once a value by its `Axis`. */
+export interface Coordinate {
+  readonly text: string;
+  readonly value: number;
+  readonly decimal: Decimal;
+  /** The value in units of 1e-15 where that is exact and whole, NaN otherwise: the quick way to the filler. */
+  readonly femto: number;
+  /** Where one step leads, −1 … −reach, then +1 … +reach; inside the bounds, each once. */
+  readonly steps: readonly Coordinate[];
+}
+
+/** Digits that the filler is rounded to. */
+const fillerDigits = 10;
+const femtoDigits = 15;
+const coordinatesKept = 100_000;
+
+/** The values of one parameter and the steps between them. */
+export class Axis {
+  readonly name: string;
+  readonly steps: boolean;
+  private readonly coordinates = new Map<string, Coordinate>();
+
+  constructor(
+    private readonly parameter: Parameter,
+    private readonly reach: number,
+    private readonly max: number,
+  ) {
+    this.name = parameter.name;
+    this.steps = (parameter.step ?? []).some((bin) => bin.by > 0);
+  }
+
+  /** The coordinate of a finite value. */
+  at(value: number): Coordinate {
+    const text = formatNumber(value);
+    const known = this.coordinates.get(text);
+    if (known) return known;
+    if (this.coordinates.size >= coordinatesKept) this.coordinates.clear();
+    const made = new LazyCoordinate(text, value === 0 ? 0 : value, (coordinate) => this.stepsFrom(coordinate));
+    this.coordinates.set(text, made);
+    return made;
+  }
+
+  private stepsFrom(from: Coordinate): Coordinate[] {
+    const by = this.stepAt(from.value);
+    if (by === 0) return [];
+    const step = decimalOf(by);
+    const found = new Set<Coordinate>();
+    for (const sign of [-1, 1]) {
+      for (let offset = 1; offset <= this.reach; offset++) {
+        const value = toNumber(snap(from.decimal, step, sign * offset));
+        if (this.allows(value)) found.add(this.at(value));
+      }
+    }
+    found.delete(from);
+    return [...found];
+  }
+
+  private stepAt(value: number): number {
+    const bins = this.parameter.step ?? [];
+    const bin = bins.find(({ below }) => value < below) ?? bins.at(-1);
+    return bin?.by ?? 0;
+  }
+
+  private allows(value: number): boolean {
+    const { min } = this.parameter;
+    return (min === undefined ? value > 0 : value >= min) && value <= this.max;
+  }
+}
+
+class LazyCoordinate implements Coordinate {
+  readonly decimal: Decimal;
+  readonly femto: number;
+  private found: Coordinate[] | undefined;
+
+  constructor(
+    readonly text: string,
+    readonly value: number,
+    private readonly find: (from: Coordinate) => Coordinate[],
+  ) {
+    this.decimal = decimalOf(value);
+    const exact = this.decimal.scale <= femtoDigits && value >= 0 && value <= 1;
+    this.femto = exact ? Number(unitsAt(this.decimal, femtoDigits)) : Number.NaN;
+  }
+
+  get steps(): readonly Coordinate[] {
+    this.found ??= this.find(this);
+    return this.found;
+  }
+}
+
+/** A legal point. Two points with one code are one point. */
+export class Point {
+  private digest: string | undefined;
+
+  constructor(
+    private readonly space: Space,
+    /** One coordinate an axis, in order, the filler left out. */
+    readonly coordinates: readonly Coordinate[],
+    /** The numbers of all parameters, in order. */
+    readonly code: string,
+  ) {}
+
+  /** MD5, 32 hex characters, of names and numbers in order: `O20.21N20.7772982887…`. */
+  get hash(): string {
+    this.digest ??= digest('md5', this.space.named(this.code), 'hex');
+    return this.digest;
+  }
+
+  get dictionary(): Dictionary {
+    return this.space.dictionary(this.code);
+  }
+}
+
+/**
+ * The parameter space of a search: which points there are, what they are called, and who neighbours whom.
+ * Pure: the same definition gives the same codes, hashes and neighbours everywhere.
+ */
+export class Space {
+  readonly names: readonly string[];
+  /** The axes but the filler, in order. */
+  readonly axes: readonly Axis[];
+  private readonly fillerAt: number;
+
+  constructor(readonly definition: SpaceDefinition) {
+    const { parameters, reach } = definition;
+    this.names = parameters.map(({ name }) => name);
+    this.fillerAt = parameters.findIndex(({ filler }) => filler);
+    const defaultMax = this.fillerAt >= 0 ? 1 : Number.POSITIVE_INFINITY;
+    this.axes = parameters
+      .filter(({ filler }) => !filler)
+      .map((parameter) => new Axis(parameter, reach, parameter.max ?? defaultMax));
+  }
+
+  get filler(): string | undefined {
+    return this.names[this.fillerAt];
+  }
+
+  /** The trusted point that the search sets out from. */
+  get start(): Point {
+    return this.pointWith({});
+  }
+
+  /** The start with some values changed and the filler computed. Throws `NotAPoint`. */
+  pointWith(changes: Readonly<Dictionary>): Point {
+    for (const name of Object.keys(changes)) {
+      if (!this.names.includes(name))
+        throw new NotAPoint(`${name} is no parameter: there are ${this.names.join(', ')}`);
+      if (name === this.filler) throw new NotAPoint(`${name} is the filler: it takes what the others leave`);
+    }
+    const values = this.definition.parameters
+      .filter(({ filler }) => !filler)
+      .map(({ name, start }) => (Object.hasOwn(changes, name) ? changes[name] : start) as number);
+    return this.pointAt(values);
+  }
+
+  /** Decodes a parameter code, written by this system or by hand: the point with the canonical code. Throws `NotAPoint`. */
+  decode(code: string): Point {
+    const texts = code.split(',', this.names.length + 1);
+    if (texts.length !== this.names.length) {
+      const found = code.split(',').length;
+      throw new NotAPoint(`${found} numbers found, wants ${this.names.length}: ${this.names.join(', ')}`);
+    }
+    const values = texts.map((text, index) => {
+      const value = parseNumber(text);
+      if (value === undefined) throw new NotAPoint(`${this.names[index]}: '${clip(text)}' is not a finite number`);
+      return value;
+    });
+    const [given] = this.fillerAt >= 0 ? values.splice(this.fillerAt, 1) : [];
+    const point = this.pointAt(values);
+    if (given !== undefined) {
+      const fits = point.code.split(',')[this.fillerAt];
+      if (formatNumber(given) !== fits)
+        throw new NotAPoint(`${this.filler} is ${formatNumber(given)}, but the others leave ${fits}`);
+    }
+    return point;
+  }
+
+  /** Names and numbers, concatenated in order: what the hash is taken of. */
+  named(code: string): string {
+    return code
+      .split(',')
+      .map((text, index) => this.names[index] + text)
+      .join('');
+  }
+
+  /** The parameter dictionary of a canonical code. */
+  dictionary(code: string): Dictionary {
+    return Object.fromEntries(code.split(',').map((text, index) => [this.names[index], Number(text)]));
+  }
+
+  /**
+   * The points that a stable point proposes, each once. `sides`: one coordinate changed at a time; `diagonals`: every
+   * combination of steps and stays but the point itself.
+   */
+  neighbours(point: Point): Point[] {
+    return this.definition.mode === 'sides' ? this.sides(point) : this.diagonals(point);
+  }
+
+  private sides({ coordinates }: Point): Point[] {
+    const found: Point[] = [];
+    for (const [axis, coordinate] of coordinates.entries()) {
+      for (const step of coordinate.steps) {
+        const moved = coordinates.slice();
+        moved[axis] = step;
+        const neighbour = this.close(moved);
+        if (neighbour) found.push(neighbour);
+      }
+    }
+    return found;
+  }
+
+  private diagonals({ coordinates }: Point): Point[] {
+    let combinations: Coordinate[][] = [[]];
+    for (const coordinate of coordinates) {
+      const choices = [coordinate, ...coordinate.steps];
+      combinations = combinations.flatMap((head) => choices.map((choice) => [...head, choice]));
+    }
+    return combinations.slice(1).flatMap((moved) => this.close(moved) ?? []);
+  }
+
+  private pointAt(values: readonly number[]): Point {
+    const coordinates = values.map((value, index) => {
+      const axis = this.axes[index] as Axis;
+      if (this.filler !== undefined && (value < 0 || value > 1)) {
+        throw new NotAPoint(`${axis.name} is ${formatNumber(value)}, wants a mixing ratio from 0 to 1`);
+      }
+      return axis.at(value);
+    });
+    const point = this.close(coordinates);
+    if (!point) throw new NotAPoint(`the others sum to more than 1: nothing is left for ${this.filler}`);
+    return point;
+  }
+
+  /** The point with these coordinates, or undefined where its filler would be negative. */
+  private close(coordinates: readonly Coordinate[]): Point | undefined {
+    const texts = coordinates.map(({ text }) => text);
+    if (this.fillerAt >= 0) {
+      const rest = remainder(coordinates);
+      if (rest < 0) return undefined;
+      texts.splice(this.fillerAt, 0, formatNumber(rest));
+    }
+    return new Point(this, coordinates, texts.join(','));
+  }
+}
+
+/** `1 − Σ`, exactly, rounded to 10 digits with ties to even. */
+export function remainder(coordinates: readonly Coordinate[]): number {
+  let femto = 10 ** femtoDigits;
+  for (const coordinate of coordinates) femto -= coordinate.femto;
+  if (Number.isNaN(femto)) return exactRemainder(coordinates);
+  const unit = 10 ** (femtoDigits - fillerDigits);
+  const rest = ((femto % unit) + unit) % unit;
+  let units = (femto - rest) / unit;
+  if (rest * 2 > unit || (rest * 2 === unit && units % 2 !== 0)) units++;
+  return units / 10 ** fillerDigits;
+}
+
+/** As `remainder`, for values of any number of digits. */
+export function exactRemainder(coordinates: readonly Coordinate[]): number {
+  const total = sum(coordinates.map(({ decimal }) => decimal));
+  const scale = Math.max(total.scale, fillerDigits);
+  const rest = 10n ** BigInt(scale) - unitsAt(total, scale);
+  return Number(divideToNearest(rest, 10n ** BigInt(scale - fillerDigits))) / 10 ** fillerDigits;
+}
+
+function clip(text: string): string {
+  return text.length > 40 ? `${text.slice(0, 40)}…` : text;
+}

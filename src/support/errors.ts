@@ -1,0 +1,20 @@
+/** The user asked for something that cannot be: wrong usage, wrong configuration, another search's table. Exit status 2. */
+export class UsageError extends Error {
+  override name = 'UsageError';
+}
+
+/** A service (Redis, the database, a table, Docker, a bucket) is not there now and may be there later: wait and ask again. */
+export class Unavailable extends Error {
+  override name = 'Unavailable';
+}
+
+/** This machine cannot run any point (no Docker, no disk, no image): says nothing about the point, costs it no attempt. */
+export class MachineFault extends Error {
+  override name = 'MachineFault';
+}
+
+/** The first sentence of whatever was thrown, for a log line or a row. */
+export function messageOf(error: unknown): string {
+  if (error instanceof AggregateError && error.message === '') return error.errors.map(messageOf).join('; ');
+  return error instanceof Error ? error.message || error.name : String(error);
+}
