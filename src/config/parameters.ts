@@ -1,0 +1,137 @@
+import { formatNumber } from '../space/decimal.js';
+import { NotAPoint, type Parameter, Space, type SpaceDefinition } from '../space/space.js';
+import { type Problem, show } from './explain.js';
+import { parameterEntry } from './schema.js';
+
+/** Neighbours that one stable point may propose at most: they travel in one message. */
+const neighboursAllowed = 20_000;
+
+/** Columns of the table that are not parameters. */
+export const tableColumns = [
+  ...['hash', 'code', 'previous_hash', 'depth', 'state', 'stable', 'attempts', 'worker', 'queued_at', 'start_time'],
+  ...[
+    'end_time',
+    'run_time',
+    'error_kind',
+    'error_msg',
+    'complete_msg',
+    'out_path',
+    'temperature',
+    'pressure',
+    'outputs',
+  ],
+];
+
+const namePattern = /^[A-Za-z][A-Za-z0-9_]{0,63}$/;
+
+/** The rules that a schema of single values cannot say. Looks at the entries that are well formed by themselves. */
+export function parameterProblems(block: unknown): Problem[] {
+  const entries = typeof block === 'object' && block !== null ? Object.entries(block) : [];
+  const parameters = entries.flatMap(([name, value]): Parameter[] => {
+    const { success, data } = parameterEntry.safeParse(value);
+    return success ? [{ name, ...data }] : [];
+  });
+  const hasFiller = parameters.some(({ filler }) => filler);
+  const problems = [
+    ...nameProblems(entries.map(([name]) => name)),
+    ...parameters.flatMap((parameter) =>
+      parameter.filler ? fillerProblems(parameter) : axisProblems(parameter, hasFiller),
+    ),
+    ...secondFillers(parameters),
+  ];
+  if (parameters.length === 0)
+    return [{ path: ['parameters'], message: `found ${show(block)}, wants at least one parameter` }];
+  return problems.length > 0 || parameters.length < entries.length ? problems : sumProblems(parameters);
+}
+
+/** Refuses a search in which a point has more neighbours than one message carries. */
+export function neighbourProblems({ parameters, mode, reach }: SpaceDefinition): Problem[] {
+  const axes = parameters.filter(({ step }) => step?.some(({ by }) => by > 0)).length;
+  const neighbours = mode === 'sides' ? axes * 2 * reach : (2 * reach + 1) ** axes - 1;
+  if (neighbours <= neighboursAllowed) return [];
+  const found = `${neighbours} neighbours a point (${mode}, reach ${reach}, ${axes} parameters with a step)`;
+  return [{ path: ['search'], message: `found ${found}, wants at most ${neighboursAllowed}` }];
+}
+
+function nameProblems(names: readonly string[]): Problem[] {
+  return names.flatMap((name, index) => {
+    const folded = name.toLowerCase();
+    const twin = names.slice(0, index).find((other) => other.toLowerCase() === folded);
+    const wanted = !namePattern.test(name)
+      ? 'a name of letters, digits and _ that begins with a letter, 64 at most'
+      : tableColumns.includes(folded)
+        ? 'a name that is no column of the table already'
+        : twin !== undefined && `a name that differs from ${twin} by more than case`;
+    return wanted ? [{ path: ['parameters', name], message: `found the name ${show(name)}, wants ${wanted}` }] : [];
+  });
+}
+
+function secondFillers(parameters: readonly Parameter[]): Problem[] {
+  const [first, ...others] = parameters.filter(({ filler }) => filler);
+  return others.map(({ name }) => ({
+    path: ['parameters', name, 'filler'],
+    message: `found a second filler, wants one at most: ${first?.name} is the filler already`,
+  }));
+}
+
+function fillerProblems(filler: Parameter): Problem[] {
+  return (['step', 'min', 'max'] as const)
+    .filter((key) => filler[key] !== undefined)
+    .map((key) => ({
+      path: ['parameters', filler.name, key],
+      message: `found ${show(filler[key])}, wants none: a filler takes what the others leave`,
+    }));
+}
+
+function axisProblems(parameter: Parameter, hasFiller: boolean): Problem[] {
+  const {
+    name,
+    start = Number.NaN,
+    step = [],
+    min = Number.NEGATIVE_INFINITY,
+    max = Number.POSITIVE_INFINITY,
+  } = parameter;
+  const problems: Problem[] = [];
+  const refuse = (key: string, message: string) => problems.push({ path: ['parameters', name, key], message });
+  if (parameter.start === undefined) refuse('start', 'is missing, wants the value of the trusted point');
+  if (hasFiller) {
+    for (const key of ['start', 'min', 'max'] as const) {
+      const value = parameter[key] ?? 0;
+      if (value < 0 || value > 1) refuse(key, `found ${value}, wants a concentration from 0 to 1`);
+    }
+  }
+  if (min > max) refuse('min', `found ${min}, wants at most max, which is ${max}`);
+  else if (start < min) refuse('start', `found ${start}, wants at least min, which is ${min}`);
+  else if (start > max) refuse('start', `found ${start}, wants at most max, which is ${max}`);
+  for (const [index, { below }] of step.entries()) {
+    const before = step[index - 1]?.below;
+    if (before !== undefined && below <= before)
+      problems.push({
+        path: ['parameters', name, 'step', index, 'below'],
+        message: `found ${below}, wants over ${before}: bins ascend`,
+      });
+  }
+  return problems;
+}
+
+function sumProblems(parameters: readonly Parameter[]): Problem[] {
+  const filler = parameters.find((parameter) => parameter.filler);
+  if (!filler) return [];
+  try {
+    const left = formatNumber(
+      new Space({ parameters, mode: 'sides', reach: 1 }).start.dictionary[filler.name] as number,
+    );
+    if (filler.start === undefined || formatNumber(filler.start) === left) return [];
+    const message = `found ${formatNumber(filler.start)}, wants ${left}, which the other starts leave of 1 (or no start)`;
+    return [{ path: ['parameters', filler.name, 'start'], message }];
+  } catch (error) {
+    if (!(error instanceof NotAPoint)) throw error;
+    const total = parameters.reduce((sum, { filler, start = 0 }) => sum + (filler ? 0 : start), 0);
+    return [
+      {
+        path: ['parameters'],
+        message: `found starts that sum to ${total}, wants at most 1: ${filler.name} takes the rest`,
+      },
+    ];
+  }
+}

@@ -1,0 +1,54 @@
+import { resolve } from 'node:path';
+
+export const redisUrlWanted = 'redis://host:port, rediss://host:port or unix:/path/to.sock';
+export const databaseUrlWanted =
+  'mysql://user@host:port/database, mysql://user@localhost/database?socketPath=/path/to.sock or sqlite:path';
+export const artifactsUrlWanted = 'file:path or gs://bucket/prefix';
+
+const pathUrl = /^(sqlite|file|unix|redis\+unix):(?:\/\/(?=\/))?(.+)$/;
+
+export function isRedisUrl(url: string): boolean {
+  return isPathUrl(url, ['unix', 'redis+unix']) || hasHost(url, ['redis:', 'rediss:']);
+}
+
+export function isDatabaseUrl(url: string): boolean {
+  if (isPathUrl(url, ['sqlite'])) return url !== 'sqlite::memory:';
+  return hasHost(url, ['mysql:', 'mariadb:']) && /^\/[^/]+$/.test(new URL(url).pathname);
+}
+
+export function isArtifactsUrl(url: string): boolean {
+  return isPathUrl(url, ['file']) || /^gs:\/\/[a-z0-9][a-z0-9._-]{1,220}[a-z0-9](\/[^?#]*)?$/.test(url);
+}
+
+/**
+ * One form of each URL: a path (`sqlite:`, `file:`, `unix:`, `socketPath`) is absolute, a relative one being taken from
+ * the folder; `mariadb:` becomes `mysql:`, `redis+unix:` becomes `unix:`.
+ */
+export function resolveUrl(url: string, folder: string): string {
+  const [, scheme, path] = pathUrl.exec(url) ?? [];
+  if (path !== undefined) return `${scheme === 'redis+unix' ? 'unix' : scheme}:${resolve(folder, path)}`;
+  const plain = url.replace(/^mariadb:/, 'mysql:');
+  const socket = plain.startsWith('mysql:') ? new URL(plain).searchParams.get('socketPath') : null;
+  if (socket === null || socket.startsWith('/')) return plain;
+  const resolved = new URL(plain);
+  resolved.searchParams.set('socketPath', resolve(folder, socket));
+  return resolved.href;
+}
+
+/** The URL with `***` for its password, also where it is no valid URL: what may stand in a message or log. */
+export function withoutPassword(url: string): string {
+  return url
+    .replace(/(:\/\/[^:@/?#\s]*):.*@/gs, '$1:***@')
+    .replace(/([?&](?:password|passwd|pwd|auth)=)[^&\s"]*/gi, '$1***');
+}
+
+function isPathUrl(url: string, schemes: readonly string[]): boolean {
+  const [, scheme] = pathUrl.exec(url) ?? [];
+  return scheme !== undefined && schemes.includes(scheme);
+}
+
+function hasHost(url: string, schemes: readonly string[]): boolean {
+  if (!URL.canParse(url)) return false;
+  const { protocol, hostname } = new URL(url);
+  return schemes.includes(protocol) && hostname !== '';
+}
