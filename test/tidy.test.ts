@@ -1,0 +1,149 @@
+import { readdirSync, readFileSync } from 'node:fs';
+import { basename, dirname, join, normalize } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { describe, expect, test } from 'vitest';
+
+/** Which other folders of src/ a folder's files may import from. */
+const parts = ['queue', 'ledger', 'simulators', 'artifacts'];
+const mayImport: Record<string, readonly string[]> = {
+  support: [],
+  space: ['support'],
+  config: ['support', 'space'],
+  queue: ['support', 'space'],
+  ledger: ['support', 'space'],
+  simulators: ['support', 'space'],
+  artifacts: ['support', 'space'],
+  roles: ['support', 'space', ...parts],
+  dashboard: ['support', 'space', ...parts, 'roles'],
+  cli: ['support', 'space', 'config', ...parts, 'roles', 'dashboard'],
+  bin: ['support', 'cli'],
+};
+
+/** Also what scripts/ and tests must not be left with. */
+const leftovers = [
+  /\b(?:describe|test|it)\.(?:only|skip|todo)\b/,
+  /\b(?:TODO|FIXME|XXX|HACK)\b/,
+  /\bas any\b(?! \w)/,
+  /@ts-(?:ignore|nocheck|expect-error)/,
+  /\bdebugger;/,
+];
+
+const longestFile = 400;
+const scriptHeadings = ['Promise:', 'KEYS:', 'ARGV:', 'Returns:'];
+const keylessCommands = ['TIME', 'PING', 'INFO'];
+/** How many of a command's arguments are keys, where it is not the first alone. */
+const keyCounts: Record<string, number> = {
+  ...{ DEL: Number.POSITIVE_INFINITY, UNLINK: Number.POSITIVE_INFINITY, EXISTS: Number.POSITIVE_INFINITY },
+  ...{ LMOVE: 2, RPOPLPUSH: 2, RENAME: 2, RENAMENX: 2, SMOVE: 2, COPY: 2 },
+};
+
+const root = fileURLToPath(new URL('..', import.meta.url));
+const self = 'test/tidy.test.ts';
+
+function files(folder: string, ...endings: string[]): string[] {
+  const names = readdirSync(join(root, folder), { recursive: true, encoding: 'utf8' });
+  return names.filter((name) => endings.some((ending) => name.endsWith(ending))).map((name) => join(folder, name));
+}
+
+function read(file: string): string {
+  return readFileSync(join(root, file), 'utf8');
+}
+
+/** The files of src/ that a file names: in imports, types too, and in the addresses of threads that it starts. */
+function imports(file: string): string[] {
+  const named = read(file).matchAll(/(?:\bfrom|\bimport|\bimport\(|new URL\()\s*'(\.[^']+)\.js'/g);
+  return [...named].map(([, path]) => `${normalize(join(dirname(file), path ?? ''))}.ts`);
+}
+
+const sources = files('src', '.ts');
+const scripts = files('src', '.lua');
+const graph = new Map(sources.map((file) => [file, imports(file)]));
+const folderOf = (file: string) => file.split('/')[1] ?? '';
+
+function reached(from: readonly string[]): Set<string> {
+  const found = new Set(from);
+  for (const file of found) for (const next of graph.get(file) ?? []) found.add(next);
+  return found;
+}
+
+describe('the source', () => {
+  test.each(sources)('imports only what its layer may: %s', (file) => {
+    const allowed = mayImport[folderOf(file)];
+    expect(allowed, `src/${folderOf(file)} is no folder of the architecture`).toBeDefined();
+    const others = imports(file).filter((other) => folderOf(other) !== folderOf(file));
+    expect(others.filter((other) => !allowed?.includes(folderOf(other)))).toEqual([]);
+  });
+
+  test('has no circle of imports', () => {
+    expect(sources.filter((file) => reached(graph.get(file) ?? []).has(file))).toEqual([]);
+  });
+
+  test('is reached from the entry points, all of it', () => {
+    const used = reached(sources.filter((file) => folderOf(file) === 'bin'));
+    expect(sources.filter((file) => !used.has(file))).toEqual([]);
+  });
+
+  test('imports only packages that an installation brings', () => {
+    const { dependencies } = JSON.parse(read('package.json'));
+    const foreign = sources.flatMap((file) =>
+      [...read(file).matchAll(/^(?:import|export|\}).* from '((?:@[^/']+\/)?[^./'][^/']*)/gm)].map(([, name]) => name),
+    );
+    expect(foreign.filter((name) => !name?.startsWith('node:') && !Object.hasOwn(dependencies, name ?? ''))).toEqual(
+      [],
+    );
+  });
+
+  test('has no file that wants to be two', () => {
+    expect([...sources, ...scripts].filter((file) => read(file).split('\n').length > longestFile)).toEqual([]);
+  });
+
+  test('has no leftovers, nor have tests and scripts', () => {
+    const texts = [...sources, ...scripts, ...files('test', '.ts'), ...files('scripts', '')].filter(
+      (file) => file !== self,
+    );
+    expect(texts.filter((file) => leftovers.some((pattern) => pattern.test(read(file))))).toEqual([]);
+  });
+});
+
+describe.each(scripts)('the Redis script %s', (file) => {
+  const text = read(file);
+
+  test('says what it promises, takes and returns', () => {
+    const header = /^(?:--.*\n)*/.exec(text)?.[0] ?? '';
+    expect(scriptHeadings.filter((heading) => !header.includes(`-- ${heading}`))).toEqual([]);
+  });
+
+  test('is used', () => {
+    const name = basename(file, '.lua');
+    const callers = sources.filter((source) => folderOf(source) === 'queue');
+    expect(callers.some((source) => new RegExp(`'${name}'|\\.${name}\\(`).test(read(source)))).toBe(true);
+  });
+
+  test('touches only keys that it was given', () => {
+    const given = givenKeys(text);
+    const calls = [...text.matchAll(/redis\.p?call\('(\w+)'(?=,?([^()]*))/g)];
+    expect(calls).toHaveLength([...text.matchAll(/call\(/g)].length);
+    const foreign = calls.flatMap(([, command = '', rest = '']) =>
+      keysOf(command, rest).filter((key) => !given.has(key)),
+    );
+    expect(foreign).toEqual([]);
+  });
+});
+
+/** Those of a command's arguments that are keys. */
+function keysOf(command: string, rest: string): string[] {
+  const count = keylessCommands.includes(command) ? 0 : (keyCounts[command] ?? 1);
+  return rest
+    .split(',')
+    .slice(0, count)
+    .map((key) => key.trim());
+}
+
+/** What stands for a key in a script: `KEYS[…]`, and the locals that are nothing but one. */
+function givenKeys(text: string): Set<string> {
+  const keys = new Set(text.match(/KEYS\[[^\]]+\]/g));
+  for (const [, names = ''] of text.matchAll(/local ([\w\s,]+?)=(?:\s*KEYS\[\d+\],)*\s*KEYS\[\d+\]$/gm)) {
+    for (const name of names.split(',')) keys.add(name.trim());
+  }
+  return keys;
+}

@@ -1,0 +1,25 @@
+import { defineConfig } from 'vitest/config';
+
+// Timeouts are there to end what hangs; no test expects a pace.
+export default defineConfig({
+  test: {
+    maxWorkers: 2,
+    setupFiles: ['test/support/vitest.setup.ts'],
+    projects: [
+      {
+        extends: true,
+        test: { name: 'unit', include: ['test/*.test.ts', 'test/unit/**/*.test.ts'], testTimeout: 60_000 },
+      },
+      {
+        extends: true,
+        test: {
+          name: 'integration',
+          include: ['test/integration/**/*.test.ts'],
+          globalSetup: ['test/support/vitest.build.ts'],
+          testTimeout: 180_000,
+          hookTimeout: 180_000,
+        },
+      },
+    ],
+  },
+});
