@@ -1,0 +1,344 @@
+import type { Knex } from 'knex';
+import { Unavailable, UsageError } from '../support/errors.js';
+import { ask, connectDatabase } from './connect.js';
+import { createMetaTable, createPointTable, schemaVersion } from './schema.js';
+
+export type State = 'queue' | 'running' | 'error' | 'completed';
+
+/** A point that enters the ledger. */
+export interface NewRow {
+  hash: string;
+  code: string;
+  previous_hash: string | null;
+  depth: number;
+}
+
+/** The end of a point: completed, or an error after its last attempt. Absent numbers and texts are null. */
+export interface SettledRow extends NewRow {
+  state: 'completed' | 'error';
+  stable: boolean | null;
+  attempts: number;
+  worker: string | null;
+  /** ISO 8601, UTC. */
+  start_time: string | null;
+  end_time: string | null;
+  /** Seconds. */
+  run_time: number | null;
+  error_kind: string | null;
+  error_msg: string | null;
+  complete_msg: string | null;
+  out_path: string | null;
+  /** K. */
+  temperature: number | null;
+  /** bar. */
+  pressure: number | null;
+  outputs: Record<string, number> | null;
+}
+
+/** News that a run began. */
+export interface RunningRow {
+  hash: string;
+  attempts: number;
+  worker: string | null;
+  start_time: string | null;
+}
+
+/** A row as the search itself needs it. */
+export interface PointRow extends NewRow {
+  state: State;
+  stable: boolean | null;
+  attempts: number;
+  out_path: string | null;
+}
+
+export interface Counts {
+  states: Record<State, number>;
+  stable: number;
+  unstable: number;
+}
+
+const page = 5000;
+const statementRows = 100;
+const longestText = 60_000;
+
+const resultColumns = [
+  'stable',
+  'worker',
+  'start_time',
+  'end_time',
+  'run_time',
+  'error_kind',
+  'error_msg',
+  'complete_msg',
+  'out_path',
+  'temperature',
+  'pressure',
+  'outputs',
+  'attempts',
+] as const;
+
+/** The search's rows in SQL: one a point, each written by guarded, repeatable statements. */
+export class Ledger {
+  private readonly db: Knex;
+  private readonly mysql: boolean;
+  private readonly meta: string;
+
+  constructor(
+    url: string,
+    private readonly table: string,
+    /** Names of the parameters, in the order of the code. */
+    private readonly parameters: readonly string[],
+  ) {
+    this.db = connectDatabase(url);
+    this.mysql = this.db.client.config.client === 'mysql2';
+    this.meta = `${table}_meta`;
+  }
+
+  close(): Promise<void> {
+    return this.db.destroy();
+  }
+
+  /** Creates the tables where they are absent; the facts come first, so that a table without them is somebody else's. */
+  async create(fingerprint: string): Promise<void> {
+    const [points, meta] = await Promise.all([this.hasTable(this.table), this.hasTable(this.meta)]);
+    if (points && !meta) throw this.foreign();
+    await createMetaTable(this.db, this.meta);
+    await this.writeFact('schema_version', String(schemaVersion), 'keep');
+    await this.writeFact('fingerprint', fingerprint, 'keep');
+    await createPointTable(this.db, this.table, this.parameters);
+  }
+
+  /** Drops the tables, results and all. */
+  async drop(): Promise<void> {
+    if ((await this.hasTable(this.table)) && !(await this.hasTable(this.meta))) throw this.foreign();
+    await ask(this.db.schema.dropTableIfExists(this.table));
+    await ask(this.db.schema.dropTableIfExists(this.meta));
+  }
+
+  /** The fingerprint of the search that the table holds. `Unavailable` while there is no table. */
+  async fingerprint(): Promise<string> {
+    if (!(await this.hasTable(this.table))) {
+      throw new Unavailable(`table ${this.table} is not there yet; sql-client -c creates it`);
+    }
+    if (!(await this.hasTable(this.meta))) throw this.foreign();
+    const version = Number(await this.readFact('schema_version'));
+    if (version > schemaVersion) {
+      throw new UsageError(
+        `table ${this.table} has schema version ${version}, this program knows ${schemaVersion}: update it`,
+      );
+    }
+    const fingerprint = await this.readFact('fingerprint');
+    if (fingerprint === undefined) throw new Unavailable(`table ${this.table} is being created`);
+    return fingerprint;
+  }
+
+  async generation(): Promise<string | undefined> {
+    return this.readFact('generation');
+  }
+
+  async setGeneration(generation: string): Promise<void> {
+    await this.writeFact('generation', generation, 'replace');
+  }
+
+  /** Enters points as queued; those that have a row are left as they are. */
+  async insertQueued(rows: readonly NewRow[]): Promise<void> {
+    if (rows.length === 0) return;
+    const now = timeOf(new Date().toISOString());
+    const columns = ['hash', 'code', ...this.parameters, 'previous_hash', 'depth', 'state', 'queued_at', 'start_time'];
+    const values = rows.map((row) => [...this.identity(row), 'queue', now, now]);
+    // Not `insert ignore`: that would swallow errors in the data too.
+    await this.insert(columns, values, `${this.onDuplicate} hash = ${this.incoming('hash')}`);
+  }
+
+  /**
+   * Writes how points ended. Only a live row changes, and only by a run not older than what it tells; a report for an absent
+   * row inserts it.
+   */
+  async settle(rows: readonly SettledRow[]): Promise<void> {
+    if (rows.length === 0) return;
+    const now = timeOf(new Date().toISOString());
+    const columns = [
+      'hash',
+      'code',
+      ...this.parameters,
+      'previous_hash',
+      'depth',
+      'queued_at',
+      ...resultColumns,
+      'state',
+    ];
+    const values = rows.map((row) => [...this.identity(row), now, ...this.results(row), row.state]);
+    const { table } = this;
+    const newer = `${table}.state in ('queue', 'running') and ${table}.attempts <= ${this.incoming('attempts')}`;
+    // MySQL assigns from left to right, and the guard reads the row: so attempts, which keeps it true, then state, come last.
+    const updates = [...resultColumns, 'state'].map(
+      (column) => `${column} = case when ${newer} then ${this.incoming(column)} else ${table}.${column} end`,
+    );
+    await this.insert(columns, values, `${this.onDuplicate} ${updates.join(', ')}`);
+  }
+
+  /** Tells live rows that their runs began. */
+  async markRunning(rows: readonly RunningRow[]): Promise<void> {
+    for (let from = 0; from < rows.length; from += statementRows) {
+      const some = rows.slice(from, from + statementRows);
+      const choice = (
+        column: string,
+        of: (row: RunningRow) => string | number | null,
+      ): [string, (string | number | null)[]] => [
+        `${column} = case hash ${some.map(() => 'when ? then ?').join(' ')} end`,
+        some.flatMap((row) => [row.hash, of(row)]),
+      ];
+      const [worker, workers] = choice('worker', (row) => row.worker);
+      const [start, starts] = choice('start_time', (row) => timeOf(row.start_time));
+      const [attempts, numbers] = choice('attempts', (row) => row.attempts);
+      const newer = `attempts <= case hash ${some.map(() => 'when ? then ?').join(' ')} end`;
+      const hashes = some.map((row) => row.hash);
+      await this.write(
+        `update ${this.table} set ${worker}, ${start}, ${attempts}, state = 'running'
+          where hash in (${hashes.map(() => '?').join(', ')}) and state in ('queue', 'running') and ${newer}`,
+        [...workers, ...starts, ...numbers, ...hashes, ...some.flatMap((row) => [row.hash, row.attempts])],
+      );
+    }
+  }
+
+  /** Makes errored rows live again. Their attempts count on, so that a late report of the old ones is told apart. */
+  async requeueErrors(hashes: readonly string[]): Promise<void> {
+    await ask(
+      this.db(this.table)
+        .whereIn('hash', [...hashes])
+        .andWhere('state', 'error')
+        .update({
+          state: 'queue',
+          attempts: this.db.raw('attempts + 1'),
+          start_time: timeOf(new Date().toISOString()),
+          error_kind: null,
+          error_msg: null,
+        }),
+    );
+  }
+
+  async counts(): Promise<Counts> {
+    const groups = await ask<{ state: State; stable: unknown; rows: number }[]>(
+      this.db(this.table).select('state', 'stable').count({ rows: '*' }).groupBy('state', 'stable'),
+    );
+    const counts: Counts = { states: { queue: 0, running: 0, error: 0, completed: 0 }, stable: 0, unstable: 0 };
+    for (const { state, stable, rows } of groups) {
+      counts.states[state] += Number(rows);
+      if (state === 'completed') counts[Number(stable) === 1 ? 'stable' : 'unstable'] += Number(rows);
+    }
+    return counts;
+  }
+
+  /** Those of these points that have rows. */
+  async find(hashes: readonly string[]): Promise<PointRow[]> {
+    if (hashes.length === 0) return [];
+    return (await ask<PointRow[]>(this.select().whereIn('hash', [...hashes]))).map(tidy);
+  }
+
+  /** All rows, or those of some kind, in the order of their hashes, page by page. */
+  async *rows(where: { state?: State; stable?: boolean } = {}): AsyncGenerator<PointRow[]> {
+    for (let after = ''; ; ) {
+      const rows = await ask<PointRow[]>(
+        this.select().where(where).andWhere('hash', '>', after).orderBy('hash').limit(page),
+      );
+      const last = rows.at(-1);
+      if (!last) return;
+      yield rows.map(tidy);
+      after = last.hash;
+    }
+  }
+
+  private select() {
+    return this.db(this.table).select(
+      'hash',
+      'code',
+      'previous_hash',
+      'depth',
+      'state',
+      'stable',
+      'attempts',
+      'out_path',
+    );
+  }
+
+  private identity({ hash, code, previous_hash, depth }: NewRow): unknown[] {
+    return [hash, code, ...code.split(',').map(Number), previous_hash, depth];
+  }
+
+  private results(row: SettledRow): unknown[] {
+    return [
+      row.stable === null ? null : Number(row.stable),
+      clip(row.worker, 255),
+      timeOf(row.start_time),
+      timeOf(row.end_time),
+      row.run_time,
+      row.error_kind,
+      clip(row.error_msg, longestText),
+      clip(row.complete_msg, longestText),
+      row.out_path,
+      row.temperature,
+      row.pressure,
+      row.outputs === null ? null : JSON.stringify(row.outputs),
+      row.attempts,
+    ];
+  }
+
+  /** One statement for all rows. */
+  private async insert(columns: readonly string[], rows: readonly unknown[][], conflict: string): Promise<void> {
+    const row = `(${columns.map(() => '?').join(', ')})`;
+    const names = columns.map((column) => this.quoted(column)).join(', ');
+    await this.write(
+      `insert into ${this.table} (${names}) values ${rows.map(() => row).join(', ')} ${conflict}`,
+      rows.flat(),
+    );
+  }
+
+  private async write(sql: string, values: readonly unknown[]): Promise<void> {
+    await ask(this.db.raw(sql, values as Knex.RawBinding[]));
+  }
+
+  private get onDuplicate(): string {
+    return this.mysql ? 'on duplicate key update' : 'on conflict (hash) do update set';
+  }
+
+  private incoming(column: string): string {
+    return this.mysql ? `values(${column})` : `excluded.${column}`;
+  }
+
+  private quoted(column: string): string {
+    return this.mysql ? `\`${column}\`` : `"${column}"`;
+  }
+
+  private hasTable(name: string): Promise<boolean> {
+    return ask(this.db.schema.hasTable(name));
+  }
+
+  private async readFact(name: string): Promise<string | undefined> {
+    const rows = await ask<{ value: string }[]>(this.db(this.meta).select('value').where({ name }));
+    return rows[0]?.value;
+  }
+
+  private async writeFact(name: string, value: string, present: 'keep' | 'replace'): Promise<void> {
+    const insertion = this.db(this.meta).insert({ name, value }).onConflict('name');
+    await ask(present === 'keep' ? insertion.merge(['name']) : insertion.merge(['value']));
+  }
+
+  private foreign(): UsageError {
+    return new UsageError(
+      `table ${this.table} is there, but not of atmos-fleet's making (no ${this.meta}): name another in database.table`,
+    );
+  }
+}
+
+function tidy(row: PointRow): PointRow {
+  return { ...row, stable: row.stable === null ? null : Boolean(row.stable) };
+}
+
+/** `2026-01-31T12:00:00.000Z` as SQL writes it, UTC. */
+function timeOf(iso: string | null): string | null {
+  return iso === null ? null : new Date(iso).toISOString().replace('T', ' ').replace('Z', '');
+}
+
+function clip(text: string | null, longest: number): string | null {
+  return text !== null && text.length > longest ? `${text.slice(0, longest - 1)}…` : text;
+}

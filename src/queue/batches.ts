@@ -1,0 +1,125 @@
+import type { SourceList } from './keys.js';
+import type { Session } from './session.js';
+
+/** Elements taken off a list by one owner, until their effect is in SQL. The id is the proof of ownership. */
+export interface Batch {
+  id: string;
+  source: SourceList;
+  /** Oldest first. */
+  elements: string[];
+}
+
+/** A point of a batch of proposals: what enters main_Q, or null when its row says that it is settled. */
+export interface Admission {
+  hash: string;
+  element: string | null;
+}
+
+/**
+ * Batches: an SQL client or master takes elements onto a list of its own, brings their effect into SQL, then ends the batch.
+ * A batch whose owner shows no sign of life is taken over whole, under a new name.
+ */
+export class Batches {
+  /** Ids of the batches that this process holds; its sign of life prolongs them. */
+  readonly held = new Set<string>();
+  private made = 0;
+  private unanswered = new Map<SourceList, string>();
+
+  constructor(
+    private readonly session: Session,
+    /** Milliseconds after the last sign of life until a batch may be taken over. */
+    readonly lifetime: number,
+  ) {}
+
+  /** Takes the oldest elements of a list; undefined when it is empty. Proposals are only taken while a generation stands. */
+  async take(source: SourceList, most: number): Promise<Batch | undefined> {
+    const { keys } = this.session;
+    // A lost reply leaves a batch that nobody knows of: asking again under the same id finds it.
+    const id = this.unanswered.get(source) ?? this.newId(source);
+    this.unanswered.set(source, id);
+    const list = `${keys.prefix}${source}`;
+    const scriptKeys = [keys.search, keys.batches, keys.taken, list, keys.batch(id)];
+    const elements = isReport(source)
+      ? await this.session.unguarded<string[]>('take', scriptKeys, ['', id, most, this.lifetime])
+      : await this.session.script<string[]>('take', scriptKeys, [id, most, this.lifetime]);
+    this.unanswered.delete(source);
+    return this.hold(id, source, elements);
+  }
+
+  /** Takes over one batch of a dead owner, of those sources; undefined when there is none. */
+  async adopt(sources: readonly SourceList[]): Promise<Batch | undefined> {
+    const { keys, connection } = this.session;
+    const [now, entries] = await Promise.all([
+      connection.ask((redis) => redis.time()),
+      connection.ask((redis) => redis.zrange(keys.batches, 0, '-1', 'WITHSCORES')),
+    ]);
+    for (let i = 0; i < entries.length; i += 2) {
+      const id = entries[i] as string;
+      const source = sourceOf(id);
+      const expired = Number(entries[i + 1]) <= Number(now[0]) * 1000 + Number(now[1]) / 1000;
+      if (!expired || !sources.includes(source)) continue;
+      const heir = this.newId(source);
+      const scriptKeys = [keys.search, keys.batches, keys.taken, keys.batch(id), keys.batch(heir)];
+      const elements = await this.session.unguarded<string[]>('takeover', scriptKeys, [id, heir, this.lifetime]);
+      this.held.delete(id);
+      const batch = this.hold(heir, source, elements);
+      if (batch) return batch;
+    }
+    return undefined;
+  }
+
+  /** Ends a batch of reports whose effect is in SQL. False: it was taken over, and its heir ends it. */
+  async drop(batch: Batch, malformed: readonly number[]): Promise<boolean> {
+    const { keys } = this.session;
+    const settled = batch.source === 'running_sql_Q' ? 0 : batch.elements.length - malformed.length;
+    const scriptKeys = [keys.search, keys.batches, keys.taken, keys.batch(batch.id), keys.malformed(batch.source)];
+    const done = await this.session.unguarded<number>('drop', scriptKeys, [batch.id, settled, ...malformed]);
+    this.held.delete(batch.id);
+    return done === 1;
+  }
+
+  /** Ends a batch of proposals whose rows are in SQL; answers how many points entered main_Q. */
+  async admit(batch: Batch, admissions: readonly Admission[], malformed: readonly number[]): Promise<number> {
+    const { keys } = this.session;
+    const admitted = await this.session.script<number>(
+      'admit',
+      [
+        keys.search,
+        keys.batches,
+        keys.taken,
+        keys.batch(batch.id),
+        keys.malformed(batch.source),
+        keys.list('main_Q'),
+        keys.seen,
+        keys.waiting,
+      ],
+      [batch.id, malformed.length, ...malformed, ...admissions.flatMap(({ hash, element }) => [hash, element ?? ''])],
+    );
+    this.held.delete(batch.id);
+    return Math.max(admitted, 0);
+  }
+
+  /** Lets go of a batch without ending it: once its lifetime is over, whoever looks takes it over. */
+  abandon(batch: Batch): void {
+    this.held.delete(batch.id);
+  }
+
+  private newId(source: SourceList): string {
+    return `${source}/${this.session.owner}/${++this.made}`;
+  }
+
+  private hold(id: string, source: SourceList, elements: string[]): Batch | undefined {
+    if (elements.length === 0) return undefined;
+    this.held.add(id);
+    return { id, source, elements };
+  }
+}
+
+/** The list that a batch was taken from. */
+export function sourceOf(id: string): SourceList {
+  return id.slice(0, id.indexOf('/')) as SourceList;
+}
+
+function isReport(source: SourceList): boolean {
+  return source !== 'main_sql_Q' && source !== 'processing_Q:strays';
+}

@@ -1,0 +1,162 @@
+import { createHash } from 'node:crypto';
+import { readFileSync } from 'node:fs';
+import { Redis, type RedisOptions } from 'ioredis';
+import { messageOf, Unavailable } from '../support/errors.js';
+
+/** Seconds that a blocking call waits at the server. */
+export const blockSeconds = 5;
+
+const scriptNames = [
+  'admit',
+  'announce',
+  'beat',
+  'close',
+  'drop',
+  'expired',
+  'finish',
+  'lease',
+  'look',
+  'propose',
+  'publish',
+  'renew',
+  'strays',
+  'suspend',
+  'take',
+  'takeover',
+] as const;
+
+export type ScriptName = (typeof scriptNames)[number];
+
+export type ScriptArgument = string | number;
+
+/** The scripts in lua/, one file a transition, by name. */
+const scripts = new Map(
+  scriptNames.map((name) => {
+    const text = readFileSync(new URL(`./lua/${name}.lua`, import.meta.url), 'utf8');
+    return [name, { text, sha: createHash('sha1').update(text).digest('hex') }];
+  }),
+);
+
+/** Replies after which the same call may succeed later: Redis restarts, fails over, is full or busy, or the search reopens. */
+const passing =
+  /^(READONLY|LOADING|OOM|MISCONF|BUSY|UNBLOCKED|NOREPLICAS|MASTERDOWN|CLUSTERDOWN|TRYAGAIN|NOAUTH|WRONGPASS|NOPERM|GENERATION|ERR max number of clients)/;
+const broken =
+  /closed|ended|timed? ?out|writeable|ECONN|ENOENT|EPIPE|ENOTFOUND|EAI_AGAIN|EHOST|ENETUNREACH|retries per request|Socket/i;
+
+/** Whether a failed call to Redis may be tried again later. */
+export function isPassing(error: unknown): boolean {
+  const message = messageOf(error);
+  const code = (error as { code?: string }).code ?? '';
+  return (
+    passing.test(message) || ((error as Error).name !== 'ReplyError' && (broken.test(message) || broken.test(code)))
+  );
+}
+
+/**
+ * One connection to Redis whose commands fail at once, as `Unavailable`, while Redis is away: nothing is queued, nothing
+ * is sent twice, and every call has a deadline.
+ */
+export class Connection {
+  readonly redis: Redis;
+  private trouble = '';
+
+  constructor(
+    readonly url: string,
+    name: string,
+  ) {
+    const options: RedisOptions = { ...addressOf(url), ...behaviour, connectionName: name };
+    this.redis = new Redis({ ...options, replyMapping: 'legacy' });
+    this.redis.on('error', (error) => {
+      this.trouble = messageOf(error);
+    });
+    this.redis.on('ready', () => {
+      this.trouble = '';
+    });
+  }
+
+  /** Runs a command; failures that may pass become `Unavailable`. */
+  async ask<T>(command: (redis: Redis) => Promise<T>): Promise<T> {
+    try {
+      await this.connected();
+      return await command(this.redis);
+    } catch (error) {
+      if (!isPassing(error)) throw error;
+      throw new Unavailable(`Redis (${withoutPassword(this.url)}): ${this.trouble || messageOf(error)}`, {
+        cause: error,
+      });
+    }
+  }
+
+  /**
+   * Runs a script of lua/ by its digest; sends its text only where Redis does not know it. The arguments are asked for in the
+   * very moment of sending: what they rely on still holds of this connection then.
+   */
+  async script<T>(name: ScriptName, keys: readonly string[], args: () => readonly ScriptArgument[]): Promise<T> {
+    const { sha, text } = scripts.get(name) as { sha: string; text: string };
+    const send = (command: string, body: string) =>
+      this.ask((redis) => redis.call(command, [body, keys.length, ...keys, ...args()]) as Promise<T>);
+    try {
+      return await send('EVALSHA', sha);
+    } catch (error) {
+      if (!messageOf(error).startsWith('NOSCRIPT')) throw error;
+      return await send('EVAL', text);
+    }
+  }
+
+  async close(): Promise<void> {
+    this.redis.disconnect();
+  }
+
+  /** Resolves when commands can be sent; rejects when the attempt under way fails. */
+  private async connected(): Promise<void> {
+    if (this.redis.status === 'ready') return;
+    if (this.redis.status === 'wait') {
+      await this.redis.connect();
+      return;
+    }
+    await new Promise<void>((resolve, reject) => {
+      const settle = (act: () => void) => () => {
+        this.redis.off('ready', ready);
+        this.redis.off('close', closed);
+        this.redis.off('end', closed);
+        act();
+      };
+      const ready = settle(resolve);
+      const closed = settle(() => reject(new Error(this.trouble || 'connection closed')));
+      this.redis.once('ready', ready);
+      this.redis.once('close', closed);
+      this.redis.once('end', closed);
+    });
+  }
+}
+
+const behaviour: RedisOptions = {
+  lazyConnect: true,
+  enableOfflineQueue: false,
+  autoResendUnfulfilledCommands: false,
+  maxRetriesPerRequest: null,
+  connectTimeout: 5000,
+  socketTimeout: (blockSeconds + 5) * 1000,
+  maxLoadingRetryTime: 1000,
+  retryStrategy: (times) => Math.min(50 * 2 ** Math.min(times, 6), 2000) * (0.5 + Math.random() / 2),
+  reconnectOnError: (error) => /^(READONLY|UNBLOCKED)/.test(error.message),
+};
+
+/** `redis://`, `rediss://`, or `unix:/path` for a socket. */
+function addressOf(url: string): RedisOptions {
+  const socket = /^(?:redis\+)?unix:(?:\/\/)?(\/[^?]*)(?:\?db=(\d+))?$/.exec(url);
+  if (socket) return { path: decodeURIComponent(socket[1] as string), db: Number(socket[2] ?? 0) };
+  const { hostname, port, username, password, pathname, protocol } = new URL(url);
+  return {
+    host: hostname.replace(/^\[|\]$/g, '') || '127.0.0.1',
+    port: Number(port || 6379),
+    db: Number(pathname.slice(1) || 0),
+    ...(username ? { username: decodeURIComponent(username) } : {}),
+    ...(password ? { password: decodeURIComponent(password) } : {}),
+    ...(protocol === 'rediss:' ? { tls: {} } : {}),
+  };
+}
+
+function withoutPassword(url: string): string {
+  return url.replace(/\/\/[^@/]*@/, '//');
+}

@@ -1,0 +1,60 @@
+-- Promise: ends leases: each point leaves processing_Q and arrives in exactly one list (a report, or a queue again), and what it
+--          proposes enters main_sql_Q unless it was seen. All or nothing: one stale token, and nothing changes.
+-- KEYS:    search, processing_Q, leases, leased, seen, waiting, main_sql_Q, then the lists that points may arrive in: the reports
+--          (complete0_sql_Q, complete1_sql_Q, error_sql_Q), then main_Q, main_sql_Q, main_Q:malformed
+-- ARGV:    generation, '1' = only leases that have expired, most points of the search (-1: no limit), number of leases,
+--          then for each: token, arrival list from 1, element ('' = as it was leased); then pairs: hash, element proposed
+-- Returns: the stale tokens; none: it is done
+local search, processing, leases, leased, seen, waiting, main_sql =
+  KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5], KEYS[6], KEYS[7]
+local lists_before, reports = 7, 3
+local only_expired, most_points, count = ARGV[2] == '1', tonumber(ARGV[3]), tonumber(ARGV[4])
+if redis.call('HGET', search, 'generation') ~= ARGV[1] then return redis.error_reply('GENERATION changed') end
+local time = redis.call('TIME')
+local now = time[1] * 1000 + math.floor(time[2] / 1000)
+local first_proposal = 5 + 3 * count
+
+local tokens = {}
+for i = 5, first_proposal - 1, 3 do tokens[#tokens + 1] = ARGV[i] end
+local held = redis.call('HMGET', leased, unpack(tokens))
+local stale = {}
+for i, token in ipairs(tokens) do
+  local expiry = only_expired and redis.call('ZSCORE', leases, token)
+  if not held[i] or (only_expired and (not expiry or tonumber(expiry) > now)) then stale[#stale + 1] = token end
+end
+if #stale > 0 then return stale end
+
+local ended, left = 0, 0
+for i = 1, count do
+  local arrival, element = tonumber(ARGV[3 + 3 * i]), ARGV[4 + 3 * i]
+  redis.call('LREM', processing, -1, held[i])
+  if element == '' then element = held[i] end
+  redis.call('LPUSH', KEYS[lists_before + arrival], element)
+  if arrival <= reports then ended = ended + 1 end
+end
+redis.call('ZREM', leases, unpack(tokens))
+redis.call('HDEL', leased, unpack(tokens))
+
+local size = most_points >= 0 and redis.call('SCARD', seen) or 0
+local known, dropped = 0, 0
+local chunk = 1000
+for from = first_proposal, #ARGV, 2 * chunk do
+  local hashes = {}
+  for i = from, math.min(from + 2 * chunk, #ARGV) - 1, 2 do hashes[#hashes + 1] = ARGV[i] end
+  for i, met in ipairs(redis.call('SMISMEMBER', seen, unpack(hashes))) do
+    if met == 0 then
+      if most_points >= 0 and size + known >= most_points then
+        dropped = dropped + 1
+      elseif redis.call('SADD', seen, hashes[i]) == 1 then
+        known = known + 1
+        redis.call('SADD', waiting, hashes[i])
+        redis.call('LPUSH', main_sql, ARGV[from + 2 * i - 1])
+      end
+    end
+  end
+end
+redis.call('HINCRBY', search, 'known', known)
+redis.call('HINCRBY', search, 'ended', ended)
+if dropped > 0 then redis.call('HINCRBY', search, 'dropped', dropped) end
+redis.call('HINCRBY', search, 'moves', 1)
+return {}

@@ -1,0 +1,136 @@
+import { NotAPoint, type Point, type Space } from '../space/space.js';
+
+/** The version that this program writes; it reads all up to it. */
+const messageVersion = 1;
+/** An element longer than this is malformed, whatever it says. */
+const longestElement = 1 << 20;
+
+/** What travels with a point on its way to a run. */
+export interface Travel {
+  previous_hash?: string;
+  /** Where the parent's files are; absent when it left none. */
+  previous_path?: string;
+  depth: number;
+  /** The number of its next run, from 1. Absent: 1. */
+  attempt?: number;
+  /** Attempts that were spent before its errors were put back: the allowance counts from here. */
+  spent?: number;
+  /** Workers that vanished with it, in a row. */
+  lost?: string[];
+}
+
+/** What a run tells SQL, under the names of the table's columns. */
+export interface Report {
+  previous_hash?: string;
+  depth: number;
+  attempt: number;
+  worker?: string;
+  /** ISO 8601, UTC. */
+  start_time?: string;
+  end_time?: string;
+  /** Seconds. */
+  run_time?: number;
+  error_kind?: 'program' | 'timeout' | 'poison';
+  error_msg?: string;
+  complete_msg?: string;
+  out_path?: string;
+  /** Surface temperature, K. */
+  temperature?: number;
+  /** Surface pressure, bar. */
+  pressure?: number;
+  outputs?: Record<string, number>;
+}
+
+type Check = (value: unknown) => boolean;
+const isText: Check = (value) => typeof value === 'string';
+const isHash: Check = (value) => typeof value === 'string' && /^[0-9a-f]{32}$/.test(value);
+const isCount: Check = (value) => Number.isInteger(value) && (value as number) >= 0;
+const isNumber: Check = (value) => typeof value === 'number' && Number.isFinite(value);
+const isTime: Check = (value) => typeof value === 'string' && !Number.isNaN(Date.parse(value));
+const isErrorKind: Check = (value) => value === 'program' || value === 'timeout' || value === 'poison';
+const isObject: Check = (value) => typeof value === 'object' && value !== null && !Array.isArray(value);
+
+const known: Record<string, [Check, string]> = {
+  previous_hash: [isHash, 'a hash of 32 hex characters'],
+  previous_path: [isText, 'text'],
+  depth: [isCount, 'a whole number'],
+  attempt: [isCount, 'a whole number'],
+  spent: [isCount, 'a whole number'],
+  lost: [(value) => Array.isArray(value) && value.every(isText), 'a list of names'],
+  worker: [isText, 'text'],
+  start_time: [isTime, 'a time'],
+  end_time: [isTime, 'a time'],
+  run_time: [isNumber, 'a number'],
+  error_kind: [isErrorKind, 'program, timeout or poison'],
+  error_msg: [isText, 'text'],
+  complete_msg: [isText, 'text'],
+  out_path: [isText, 'text'],
+  temperature: [isNumber, 'a finite number'],
+  pressure: [isNumber, 'a finite number'],
+  outputs: [
+    (value) => isObject(value) && Object.values(value as object).every(isNumber),
+    'an object of finite numbers',
+  ],
+};
+
+/** An element that says nothing that can be used; the message says why. */
+export class Malformed extends Error {
+  override name = 'Malformed';
+}
+
+/** An element as it travels: the code, then what else is known of the point. */
+export function encode(code: string, facts: Travel | Report): string {
+  return `${code};${JSON.stringify({ v: messageVersion, ...facts })}`;
+}
+
+/** A decoded element. `byHand`: a bare code, which the system itself never writes. */
+export interface Decoded<Facts> {
+  point: Point;
+  facts: Facts;
+  byHand: boolean;
+}
+
+/** Decodes an element of `main_sql_Q`, `main_Q` or `processing_Q`. Throws `Malformed`. */
+export function decodeTravel(element: string, space: Space): Decoded<Travel> {
+  const { point, facts, byHand } = decode(element, space);
+  return { point, facts: { depth: 0, ...facts }, byHand };
+}
+
+/** Decodes an element of a report list. Throws `Malformed`. */
+export function decodeReport(element: string, space: Space): Decoded<Report> {
+  const { point, facts, byHand } = decode(element, space);
+  return { point, facts: { depth: 0, attempt: 1, ...facts }, byHand };
+}
+
+function decode(element: string, space: Space): Decoded<object> {
+  if (element.length > longestElement)
+    throw new Malformed(`${element.length} characters long, at most ${longestElement}`);
+  const end = element.indexOf(';');
+  try {
+    const point = space.decode(end < 0 ? element : element.slice(0, end));
+    return { point, facts: end < 0 ? {} : factsOf(element.slice(end + 1)), byHand: end < 0 };
+  } catch (error) {
+    if (error instanceof NotAPoint) throw new Malformed(error.message, { cause: error });
+    throw error;
+  }
+}
+
+function factsOf(text: string): object {
+  let facts: unknown;
+  try {
+    facts = JSON.parse(text);
+  } catch {
+    throw new Malformed('what follows the ; is no JSON');
+  }
+  if (!isObject(facts)) throw new Malformed('what follows the ; is no JSON object');
+  const { v = messageVersion, ...rest } = facts as Record<string, unknown>;
+  if (!isCount(v) || (v as number) > messageVersion) {
+    throw new Malformed(`message version ${JSON.stringify(v)}, at most ${messageVersion} is understood`);
+  }
+  for (const [name, value] of Object.entries(rest)) {
+    const rule = known[name];
+    if (value === null) delete rest[name];
+    else if (rule && !rule[0](value)) throw new Malformed(`${name} is not ${rule[1]}`);
+  }
+  return rest;
+}

@@ -1,0 +1,143 @@
+import { Unavailable } from '../support/errors.js';
+import { sourceOf } from './batches.js';
+import { proposalLists, type SourceList } from './keys.js';
+import type { Proposal } from './leases.js';
+import type { Session } from './session.js';
+
+const lockMs = 30_000;
+const page = 1000;
+
+/**
+ * The Redis side of a rebuild: suspends the search, takes up what waits there, fills successors of the queue and the seen
+ * set, and publishes them under a new generation. One at a time: a lock with a token, prolonged while it goes on.
+ */
+export class Rebuilding {
+  private constructor(
+    private readonly session: Session,
+    private readonly token: string,
+    private readonly prolonging: NodeJS.Timeout,
+  ) {}
+
+  /** Takes the lock; undefined when another holds it. */
+  static async begin(session: Session): Promise<Rebuilding | undefined> {
+    const { connection, keys, owner } = session;
+    const token = `${owner}/${Date.now()}`;
+    const taken = await connection.ask((redis) => redis.set(keys.lock, token, 'PX', lockMs, 'NX'));
+    if (taken !== 'OK') return undefined;
+    // A failure to prolong shows at the next step: suspend and publish check the token.
+    const prolong = () =>
+      connection.ask(async (redis) => (await redis.get(keys.lock)) === token && redis.pexpire(keys.lock, lockMs));
+    const prolonging = setInterval(() => prolong().catch(() => undefined), lockMs / 3);
+    return new Rebuilding(session, token, prolonging);
+  }
+
+  /** No generation stands from here on; waiting proposals are set aside. */
+  async suspend(): Promise<void> {
+    const { keys, connection } = this.session;
+    const ids = await connection.ask((redis) => redis.zrange(keys.batches, 0, '-1'));
+    const proposals = ids.filter((id) => (proposalLists as readonly SourceList[]).includes(sourceOf(id)));
+    this.held(
+      await this.session.unguarded<number>(
+        'suspend',
+        [
+          keys.search,
+          keys.lock,
+          keys.list('main_sql_Q'),
+          keys.aside,
+          keys.batches,
+          keys.taken,
+          keys.rebuilt('seen'),
+          keys.rebuilt('waiting'),
+          keys.rebuilt('main_Q'),
+          keys.rebuilt('main_sql_Q'),
+          ...proposals.map((id) => keys.batch(id)),
+        ],
+        [this.token, ...proposals],
+      ),
+    );
+  }
+
+  /** Every standing lease: token → element. */
+  leased(): Promise<Record<string, string>> {
+    return this.session.connection.ask((redis) => redis.hgetall(this.session.keys.leased));
+  }
+
+  async markSeen(hashes: readonly string[]): Promise<void> {
+    if (hashes.length === 0) return;
+    await this.session.connection.ask((redis) => redis.sadd(this.session.keys.rebuilt('seen'), ...hashes));
+  }
+
+  async enqueue(elements: readonly string[]): Promise<void> {
+    if (elements.length === 0) return;
+    await this.session.connection.ask((redis) => redis.lpush(this.session.keys.rebuilt('main_Q'), ...elements));
+  }
+
+  /** Proposals that waited when the search was suspended, oldest first. */
+  async *aside(): AsyncGenerator<string[]> {
+    const { keys, connection } = this.session;
+    for (let end = -1; ; end -= page) {
+      const elements = await connection.ask((redis) => redis.lrange(keys.aside, end - page + 1, end));
+      if (elements.length === 0) return;
+      yield elements.reverse();
+    }
+  }
+
+  /** Keeps an element that does not decode for the admission to report. */
+  async returnRaw(elements: readonly string[]): Promise<void> {
+    if (elements.length === 0) return;
+    await this.session.connection.ask((redis) => redis.lpush(this.session.keys.rebuilt('main_sql_Q'), ...elements));
+  }
+
+  /** Proposes points into the rebuilt search; answers how many were new. */
+  async propose(proposals: readonly Proposal[], maxPoints: number | null): Promise<number> {
+    if (proposals.length === 0) return 0;
+    const { keys } = this.session;
+    const pairs = proposals.flatMap(({ hash, element }) => [hash, element]);
+    const [entered] = await this.session.unguarded<[number, number]>(
+      'propose',
+      [keys.search, keys.rebuilt('seen'), keys.rebuilt('waiting'), keys.rebuilt('main_sql_Q')],
+      ['', maxPoints ?? -1, ...pairs],
+    );
+    return entered;
+  }
+
+  /** Makes the rebuilt search the standing one. */
+  async publish(generation: string, definition: string, leaseMs: number, forget: readonly string[]): Promise<void> {
+    const { keys } = this.session;
+    this.held(
+      await this.session.unguarded<number>(
+        'publish',
+        [
+          keys.search,
+          keys.lock,
+          keys.aside,
+          keys.list('main_Q'),
+          keys.list('main_sql_Q'),
+          keys.seen,
+          keys.waiting,
+          keys.list('processing_Q'),
+          keys.leases,
+          keys.leased,
+          keys.rebuilt('main_Q'),
+          keys.rebuilt('main_sql_Q'),
+          keys.rebuilt('seen'),
+          keys.rebuilt('waiting'),
+        ],
+        [this.token, generation, definition, leaseMs, ...forget],
+      ),
+    );
+  }
+
+  /** Gives the lock back, whatever became of the rebuild. */
+  async end(): Promise<void> {
+    clearInterval(this.prolonging);
+    const { keys, connection } = this.session;
+    await connection.ask(async (redis) => {
+      if ((await redis.get(keys.lock)) === this.token) await redis.del(keys.lock);
+    });
+  }
+
+  private held(answer: number): void {
+    if (answer !== 1) throw new Unavailable('another master rebuilds the search');
+  }
+}
