@@ -1,31 +1,76 @@
 import { z } from 'zod';
 
+const sizeUnits: Record<string, number> = { '': 1, k: 2 ** 10, m: 2 ** 20, g: 2 ** 30 };
+
+/** A size in bytes, written as Docker writes them: `512m`, `2g`. */
+const size = z
+  .string('a size such as 512m or 2g')
+  .regex(/^[1-9]\d*[kmg]?$/i, 'a size such as 512m or 2g')
+  .transform((text) => Number.parseInt(text, 10) * (sizeUnits[text.slice(-1).toLowerCase()] ?? 1));
+
+const absolutePath = z.string('an absolute path').regex(/^\/[^\0]*$/, 'an absolute path');
+
+const local = z.strictObject({
+  kind: z.literal('local'),
+  /** Where runs get their directories; a folder of its own in the system's temporary folder by default. */
+  scratch: absolutePath.optional(),
+});
+
 const docker = z.strictObject({
   kind: z.literal('docker'),
   image: z.string('an image name').min(1, 'an image name'),
-  pull: z.enum(['missing', 'always', 'never']).default('missing'),
-  /** Docker's own notation, e.g. `512m`, `2g`. */
-  memory: z
+  pull: z.enum(['missing', 'always', 'never'], 'missing, always or never').default('missing'),
+  /** Most memory of a container, files in its scratch space included. */
+  memory: size.prefault('2g'),
+  /** Most processors of a container; a fraction is allowed. */
+  cpus: z.number('a number over 0').positive('a number over 0').default(1),
+  /** Most processes and threads of a container. */
+  pids: z.int('a whole number from 8').min(8, 'a whole number from 8').default(256),
+  /** Most space for a run's files. */
+  scratch: size.prefault('512m'),
+  /** `uid` or `uid:gid`; by default the image's own user, or nobody where that is root and nothing needs root. */
+  user: z
     .string()
-    .regex(/^\d+[bkmg]?$/i, 'a size such as 512m or 2g')
-    .default('2g'),
-  cpus: z.number().positive('a number over 0').default(1),
-  pids: z.int('a whole number from 1').min(1, 'a whole number from 1').default(256),
+    .regex(/^\d+(:\d+)?$/, 'a numeric uid or uid:gid')
+    .optional(),
+  /** Whether a slot keeps its container from one run to the next. */
+  warm: z.boolean().default(true),
 });
 
-const local = z.strictObject({ kind: z.literal('local') });
+/** Where Atmos lies: in the image, or on this machine. */
+const directory = absolutePath.default('/code/atmos');
 
-const sandbox = z.discriminatedUnion('kind', [docker, local]);
+const argv = z
+  .array(z.string('a word').regex(/^[^\0]*$/, 'a word without NUL'), 'a list: a program and its arguments')
+  .nonempty('a program and its arguments, e.g. [python3, /opt/model.py]')
+  .refine(([program]) => program !== '', 'a program first');
 
-/** The `simulator` block of the configuration. */
-export const simulatorSettings = z.discriminatedUnion('kind', [
-  z.strictObject({ kind: z.literal('reference') }),
-  z.strictObject({
-    kind: z.literal('program'),
-    command: z.array(z.string()).min(1, 'a program and its arguments'),
-    sandbox,
+const reference = z.strictObject({ kind: z.literal('reference') });
+
+const program = z.strictObject({
+  kind: z.literal('program'),
+  command: argv,
+  sandbox: z.discriminatedUnion('kind', [local, docker], { error: 'kind: docker or kind: local' }),
+});
+
+const atmos = z.strictObject({
+  kind: z.literal('atmos'),
+  sandbox: z.discriminatedUnion('kind', [local.extend({ directory }), docker.extend({ directory })], {
+    error: 'kind: docker or kind: local',
   }),
-  z.strictObject({ kind: z.literal('atmos'), sandbox }),
-]);
+  photochem: argv.default(['./Photo.run']),
+  clima: argv.default(['./Clima.run']),
+  /** Steps that the climate program makes. */
+  climaSteps: z.int('a whole number from 2').min(2, 'a whole number from 2').default(400),
+});
+
+/** The configuration's `simulator` block. */
+export const simulatorSettings = z.discriminatedUnion('kind', [reference, program, atmos], {
+  error: 'kind: reference, atmos or program',
+});
 
 export type SimulatorSettings = z.output<typeof simulatorSettings>;
+export type ProgramSettings = z.output<typeof program>;
+export type AtmosSettings = z.output<typeof atmos>;
+export type SandboxSettings = ProgramSettings['sandbox'] | AtmosSettings['sandbox'];
+export type DockerSettings = Extract<SandboxSettings, { kind: 'docker' }>;

@@ -1,0 +1,34 @@
+import type { RunMetadata } from './metadata.js';
+
+/** A stored run, as a listing finds it; `problem` where its metadata cannot be read. */
+export type StoredRun = { outPath: string; metadata: RunMetadata } | { outPath: string; problem: string };
+
+/**
+ * Keeps the files of runs under `<prefix>/<name>/<hash>/<token>/`, each run whole or not at all. Throws `MachineFault`
+ * when this machine is at fault, `Unavailable` when the service is away.
+ */
+export interface ArtifactStore {
+  /** Checks that runs can be stored here, and removes what dead workers left half done. */
+  check(): Promise<void>;
+  /** Stores the regular files below a directory, and answers the path they are found by. May be repeated. */
+  save(directory: string, hash: string, token: string): Promise<string>;
+  /** Copies a run's files into a directory. False: there is no such run. */
+  fetch(outPath: string, directory: string): Promise<boolean>;
+  close(): Promise<void>;
+}
+
+const hashPattern = /^[0-9a-f]{32}$/;
+const tokenPattern = /^[A-Za-z0-9_-]{1,100}$/;
+
+/** A run's place below `<prefix>/<name>/`, made of hash and token alone. */
+export function runPath(hash: string, token: string): string {
+  if (!hashPattern.test(hash) || !tokenPattern.test(token))
+    throw new Error(`not a hash and a token: ${hash}, ${token}`);
+  return `${hash}/${token}`;
+}
+
+/** The run's place that an `out_path` ends in, whatever stands before it; undefined where it names none. */
+export function runPathOf(outPath: string): string | undefined {
+  const [token = '', hash = ''] = outPath.split('/').reverse();
+  return hashPattern.test(hash) && tokenPattern.test(token) ? `${hash}/${token}` : undefined;
+}

@@ -1,0 +1,52 @@
+/** A command in a cell. */
+export interface Command {
+  argv: readonly string[];
+  /** Added to the little that every command gets; a value may name a place in the cell by its absolute path. */
+  environment?: Record<string, string>;
+  /** Seconds after which the command and all that it started are killed. */
+  timeoutSeconds: number;
+  /** Aborted: the command and all that it started are killed, and `execute` throws the signal's reason. */
+  signal: AbortSignal;
+  /** Asked about each line of output as it comes; true ends the command. */
+  stopWhen?: (line: string) => boolean;
+}
+
+/** How a command ended. */
+export interface Execution {
+  ending: 'exited' | 'timeout' | 'stopped';
+  /** Exit status; 128 and the signal's number when a signal ended it. */
+  status: number;
+  /** Standard output and error as they came; the middle is left out of a long one. */
+  log: string;
+  /** What else is known about its end, e.g. that it was over the memory limit. */
+  remark?: string;
+}
+
+/** A place of its own for one run at a time. */
+export interface Cell {
+  /** Absolute path of the directory that commands start in and may write to, as they see it. */
+  readonly directory: string;
+  /** Copies a local file, or the files below a local directory, to a path relative to the cell's directory. */
+  put(from: string, to: string): Promise<void>;
+  /** Throws `MachineFault` where the command cannot be started at all. */
+  execute(command: Command): Promise<Execution>;
+  /** Copies a file, or the regular files below a directory, out to a local path. False: it is not there. */
+  take(from: string, to: string): Promise<boolean>;
+  /** Says that the cell must not be used again: what it holds is in doubt. */
+  discard(): void;
+}
+
+/** Where simulators' programs run: `docker` or `local`. Throws `MachineFault` when this machine is at fault. */
+export interface Sandbox {
+  /** Facts for a run's metadata, e.g. the image's digest. Known once prepared. */
+  readonly facts: Record<string, string>;
+  /** Checks the machine and removes what dead workers left. May be called again, also while cells are in use. */
+  prepare(): Promise<void>;
+  /**
+   * Works in the slot's cell, kept warm from one use to the next, and replaced after a use that threw or discarded it.
+   * Its directory is empty at first; a sandbox made with a `checkout` has that in it, as the last use left it.
+   */
+  use<T>(slot: number, work: (cell: Cell) => Promise<T>): Promise<T>;
+  /** Ends all cells. */
+  close(): Promise<void>;
+}

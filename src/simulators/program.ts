@@ -1,0 +1,116 @@
+import { open, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { z } from 'zod';
+import type { Cell, Execution, Sandbox } from '../sandboxes/sandbox.js';
+import { messageOf } from '../support/errors.js';
+import { onDisk } from '../support/files.js';
+import { failure } from './failure.js';
+import type { Attempt, Outcome, Result, Simulator } from './simulator.js';
+
+const logFile = 'fleet_log.txt';
+const resultFile = 'result.json';
+const mostResultBytes = 1024 * 1024;
+
+const finite = z.number('wants a finite number');
+
+const resultSchema = z.strictObject({
+  stable: z.boolean('wants true or false'),
+  temperature: finite.positive('wants a temperature in K').exactOptional(),
+  pressure: finite.nonnegative('wants a pressure in bar').exactOptional(),
+  outputs: z.record(z.string().min(1).max(100), finite).default({}),
+  message: z.string().max(500).exactOptional(),
+});
+
+/** Any command: it reads `parameters.json`, and writes `result.json` and whatever else is worth keeping. */
+export class ProgramSimulator implements Simulator {
+  readonly keepsFiles = true;
+
+  constructor(
+    private readonly command: readonly string[],
+    private readonly timeoutSeconds: number,
+    private readonly sandbox: Sandbox,
+  ) {}
+
+  get facts(): Record<string, string> {
+    return this.sandbox.facts;
+  }
+
+  prepare(): Promise<void> {
+    return this.sandbox.prepare();
+  }
+
+  close(): Promise<void> {
+    return this.sandbox.close();
+  }
+
+  run(attempt: Attempt): Promise<Outcome> {
+    return this.sandbox.use(attempt.slot, async (cell) => {
+      const outcome = await this.runIn(cell, attempt);
+      if (outcome.kind === 'error') cell.discard();
+      return outcome;
+    });
+  }
+
+  private async runIn(cell: Cell, { parameters, directories, signal }: Attempt): Promise<Outcome> {
+    if (!directories) throw new Error('a program wants directories for its files');
+    const { input, output, previous } = directories;
+    await onDisk('writing the input of a run', () =>
+      writeFile(join(input, 'parameters.json'), JSON.stringify(parameters)),
+    );
+    await cell.put(input, 'input');
+    await cell.put(output, 'output');
+    if (previous !== undefined) await cell.put(previous, 'previous');
+    const execution = await cell.execute({
+      argv: this.command,
+      environment: {
+        FLEET_INPUT_DIR: `${cell.directory}/input`,
+        FLEET_OUTPUT_DIR: `${cell.directory}/output`,
+        ...(previous !== undefined && { FLEET_PREVIOUS_DIR: `${cell.directory}/previous` }),
+      },
+      timeoutSeconds: this.timeoutSeconds,
+      signal,
+    });
+    await onDisk('writing the log of a run', () => writeFile(join(output, logFile), execution.log));
+    await cell.take('output', output);
+    return this.judge(execution, output);
+  }
+
+  private async judge({ ending, status, remark, log }: Execution, output: string): Promise<Outcome> {
+    if (ending === 'timeout') return failure(`killed after ${this.timeoutSeconds} s without an end`, log, 'timeout');
+    if (status !== 0) return failure(remark ?? `exit status ${status}`, log);
+    const result = await readResult(join(output, resultFile));
+    return typeof result === 'string' ? failure(result, log) : { kind: 'completed', ...result };
+  }
+}
+
+/** The result that a program left, or what is wrong with it. */
+async function readResult(path: string): Promise<Result | string> {
+  const text = await readSmallFile(path);
+  if (text === undefined) return `it left no ${resultFile}`;
+  if (text.length > mostResultBytes) return `its ${resultFile} is larger than ${mostResultBytes} bytes`;
+  let value: unknown;
+  try {
+    value = JSON.parse(text);
+  } catch (error) {
+    return `its ${resultFile} is not JSON: ${messageOf(error)}`;
+  }
+  const checked = resultSchema.safeParse(value);
+  if (checked.success) return checked.data;
+  const [issue] = checked.error.issues;
+  return `its ${resultFile} is wrong at ${issue?.path.join('.') || 'the top'}: ${issue?.message}`;
+}
+
+/** Reads a file, one byte beyond what a result may have at most; undefined where there is none. */
+async function readSmallFile(path: string): Promise<string | undefined> {
+  const file = await open(path).catch((error: NodeJS.ErrnoException) => {
+    if (error.code === 'ENOENT') return undefined;
+    throw error;
+  });
+  if (!file) return undefined;
+  try {
+    const { buffer, bytesRead } = await file.read({ buffer: Buffer.alloc(mostResultBytes + 1) });
+    return buffer.toString('utf8', 0, bytesRead);
+  } finally {
+    await file.close();
+  }
+}
