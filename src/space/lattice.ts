@@ -1,12 +1,12 @@
 import { unitsAt } from './decimal.js';
 import type { Axis, Coordinate, Space } from './space.js';
 
-const axisValuesCounted = 1_000_000;
+const axisValuesCounted = 200_000;
 const sumsCounted = 1_000_000;
 
 /** How many points a search could reach if every point were stable. */
 export interface LatticeSize {
-  /** Infinity where an axis has no end, or none within a million values. */
+  /** Infinity where an axis has no end, or none within 200,000 values. */
   points: number;
   /** False: an upper bound, the true number being too costly to count. */
   exact: boolean;
