@@ -4,7 +4,10 @@ import type { Axis, Coordinate, Space } from './space.js';
 const axisValuesCounted = 200_000;
 const sumsCounted = 1_000_000;
 
-/** How many points a search could reach if every point were stable. */
+/**
+ * How many points a search reaches if every point is stable; beside a start off the lattice, or a change of step, a few
+ * fewer, where the way to them leads through a negative filler.
+ */
 export interface LatticeSize {
   /** Infinity where an axis has no end, or none within 200,000 values. */
   points: number;
