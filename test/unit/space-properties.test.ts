@@ -253,8 +253,10 @@ describe('a walk on the grid', () => {
           if (offset === 0 || Math.abs(offset) > reach) continue;
           const target = place(steps[axis] as number, (counts[axis] as number) + offset);
           const step = point.coordinates[axis]?.steps.find(({ value }) => value === target);
-          const next = space.neighbours(point).find((neighbour) => neighbour.coordinates[axis] === step);
-          if (step === undefined || next === undefined) continue;
+          expect(step !== undefined).toBe(target > 0 && (!filler || target <= 1));
+          const next = space.neighbours(point).find(({ coordinates }) => step && coordinates[axis] === step);
+          if (!filler) expect(next === undefined).toBe(step === undefined);
+          if (next === undefined) continue;
           counts[axis] = (counts[axis] as number) + offset;
           point = next;
         }

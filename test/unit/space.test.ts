@@ -264,6 +264,15 @@ describe('the size of the lattice', () => {
     expect(latticeSize(new Space({ parameters, mode: 'sides', reach: 1 })).points).toBe(305_071_305);
   });
 
+  test('counts a point whose filler rounds up to nothing', () => {
+    const parameters = [
+      { name: 'A', start: 0.5, step: by(0.5) },
+      { name: 'B', start: 5e-11 },
+      { name: 'F', filler: true },
+    ];
+    expect(latticeSize(new Space({ parameters, mode: 'sides', reach: 1 })).points).toBe(2);
+  });
+
   test('is without end where an axis is', () => {
     const space = new Space({ parameters: [{ name: 'a', start: 1, step: by(1) }], mode: 'sides', reach: 1 });
     expect(latticeSize(space)).toEqual({ points: Number.POSITIVE_INFINITY, exact: false });
