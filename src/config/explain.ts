@@ -23,7 +23,7 @@ export function problemsWith(schema: z.ZodType, input: unknown): Problem[] {
 /** `parameters.O2.step[0].by` */
 export function keyText(path: KeyPath): string {
   return path
-    .map((key) => (typeof key === 'number' ? `[${key}]` : `.${String(key)}`))
+    .map((key) => (typeof key === 'number' ? `[${key}]` : `.${withoutPassword(String(key))}`))
     .join('')
     .replace(/^\./, '');
 }

@@ -6,41 +6,36 @@ import { parameterEntry } from './schema.js';
 /** Neighbours that one stable point may propose at most: they travel in one message. */
 const neighboursAllowed = 20_000;
 
+/** A code holds 512 characters at most, a number and its comma up to 25. */
+const parametersAllowed = 20;
+
 /** Columns of the table that are not parameters. */
-export const tableColumns = [
-  ...['hash', 'code', 'previous_hash', 'depth', 'state', 'stable', 'attempts', 'worker', 'queued_at', 'start_time'],
-  ...[
-    'end_time',
-    'run_time',
-    'error_kind',
-    'error_msg',
-    'complete_msg',
-    'out_path',
-    'temperature',
-    'pressure',
-    'outputs',
-  ],
-];
+const tableColumns = new Set(
+  (
+    'hash code previous_hash depth state stable attempts worker queued_at start_time end_time run_time ' +
+    'error_kind error_msg complete_msg out_path temperature pressure outputs'
+  ).split(' '),
+);
 
 const namePattern = /^[A-Za-z][A-Za-z0-9_]{0,63}$/;
 
 /** The rules that a schema of single values cannot say. Looks at the entries that are well formed by themselves. */
 export function parameterProblems(block: unknown): Problem[] {
-  const entries = typeof block === 'object' && block !== null ? Object.entries(block) : [];
+  if (typeof block !== 'object' || block === null || Array.isArray(block)) return [];
+  const entries = Object.entries(block);
   const parameters = entries.flatMap(([name, value]): Parameter[] => {
     const { success, data } = parameterEntry.safeParse(value);
     return success ? [{ name, ...data }] : [];
   });
   const hasFiller = parameters.some(({ filler }) => filler);
   const problems = [
+    ...countProblems(entries.length),
     ...nameProblems(entries.map(([name]) => name)),
     ...parameters.flatMap((parameter) =>
       parameter.filler ? fillerProblems(parameter) : axisProblems(parameter, hasFiller),
     ),
     ...secondFillers(parameters),
   ];
-  if (parameters.length === 0)
-    return [{ path: ['parameters'], message: `found ${show(block)}, wants at least one parameter` }];
   return problems.length > 0 || parameters.length < entries.length ? problems : sumProblems(parameters);
 }
 
@@ -53,17 +48,24 @@ export function neighbourProblems({ parameters, mode, reach }: SpaceDefinition):
   return [{ path: ['search'], message: `found ${found}, wants at most ${neighboursAllowed}` }];
 }
 
+function countProblems(count: number): Problem[] {
+  if (count >= 1 && count <= parametersAllowed) return [];
+  return [{ path: ['parameters'], message: `found ${count} parameters, wants 1 to ${parametersAllowed}` }];
+}
+
 function nameProblems(names: readonly string[]): Problem[] {
   return names.flatMap((name, index) => {
     const folded = name.toLowerCase();
     const twin = names.slice(0, index).find((other) => other.toLowerCase() === folded);
-    const wanted = !namePattern.test(name)
-      ? 'a name of letters, digits and _ that begins with a letter, 64 at most'
-      : tableColumns.includes(folded)
-        ? 'a name that is no column of the table already'
-        : twin !== undefined && `a name that differs from ${twin} by more than case`;
+    const wanted = wantedName(name, folded, twin);
     return wanted ? [{ path: ['parameters', name], message: `found the name ${show(name)}, wants ${wanted}` }] : [];
   });
+}
+
+function wantedName(name: string, folded: string, twin: string | undefined): string | undefined {
+  if (!namePattern.test(name)) return 'letters, digits and _, 64 at most, a letter first';
+  if (tableColumns.has(folded)) return 'a name that is no column of the table already';
+  return twin === undefined ? undefined : `a name that differs from ${twin} by more than case`;
 }
 
 function secondFillers(parameters: readonly Parameter[]): Problem[] {

@@ -24,7 +24,7 @@ export function createSimulator(settings: SimulatorSettings, run: RunSettings): 
 function ofKind(settings: SimulatorSettings, { timeoutSeconds }: RunSettings): Simulator {
   switch (settings.kind) {
     case 'reference':
-      return new ReferenceSimulator();
+      return new ReferenceSimulator(settings);
     case 'program':
       return new ProgramSimulator(settings.command, timeoutSeconds, sandboxOf(settings.sandbox));
     case 'atmos':

@@ -45,7 +45,11 @@ const argv = z
   .nonempty('a program and its arguments, e.g. [python3, /opt/model.py]')
   .refine(([program]) => program !== '', 'a program first');
 
-const reference = z.strictObject({ kind: z.literal('reference') });
+const reference = z.strictObject({
+  kind: z.literal('reference'),
+  /** How long each run lasts, ms: a fleet's behaviour with long runs, without a long model. */
+  delayMs: z.int('a whole number of ms').min(0, 'a number of ms from 0').max(86_400_000, 'at most a day').optional(),
+});
 
 const program = z.strictObject({
   kind: z.literal('program'),
