@@ -1,0 +1,35 @@
+import { Connection } from '../queue/connection.js';
+import { Keys } from '../queue/keys.js';
+import { Session } from '../queue/session.js';
+import type { Logger } from '../support/logger.js';
+import { Patience } from '../support/patience.js';
+import type { Search } from './search.js';
+
+/** Commands that come and go give up on a service after this long. */
+const patienceMs = 10_000;
+
+/** What a command that comes and goes needs: a connection to Redis and limited patience. */
+export class OneShot {
+  readonly session: Session;
+  readonly patience: Patience;
+
+  constructor(
+    readonly search: Search,
+    readonly log: Logger,
+  ) {
+    this.session = new Session(
+      new Connection(search.redisUrl, 'atmos-fleet'),
+      new Keys(search.name),
+      `command-${process.pid}`,
+    );
+    this.patience = new Patience(log, patienceMs);
+  }
+
+  insist<T>(call: () => Promise<T>): Promise<T> {
+    return this.patience.insist(call);
+  }
+
+  close(): Promise<void> {
+    return this.session.connection.close();
+  }
+}
