@@ -1,12 +1,15 @@
 import { unitsAt } from './decimal.js';
 import type { Axis, Coordinate, Space } from './space.js';
 
-const axisValuesCounted = 1_000_000;
+const axisValuesCounted = 200_000;
 const sumsCounted = 1_000_000;
 
-/** How many points a search could reach if every point were stable. */
+/**
+ * How many points a search reaches if every point is stable; beside a start off the lattice, or a change of step, a few
+ * fewer, where the way to them leads through a negative filler.
+ */
 export interface LatticeSize {
-  /** Infinity where an axis has no end. */
+  /** Infinity where an axis has no end, or none within 200,000 values. */
   points: number;
   /** False: an upper bound, the true number being too costly to count. */
   exact: boolean;
@@ -16,7 +19,7 @@ export interface LatticeSize {
 export function latticeSize(space: Space): LatticeSize {
   const axes = space.axes.map((axis, index) => reachable(axis, space.start.coordinates[index] as Coordinate));
   const known = axes.filter((values) => values !== undefined);
-  if (known.length < axes.length) return { points: Number.POSITIVE_INFINITY, exact: true };
+  if (known.length < axes.length) return { points: Number.POSITIVE_INFINITY, exact: false };
   const product = known.reduce((count, values) => count * values.length, 1);
   if (space.filler === undefined) return { points: product, exact: true };
   const counted = countSums(known);
@@ -24,13 +27,14 @@ export function latticeSize(space: Space): LatticeSize {
 }
 
 function reachable(axis: Axis, start: Coordinate): Coordinate[] | undefined {
-  const found = new Set([start]);
   if (!axis.steps) return [start];
-  for (const coordinate of found) {
-    for (const step of coordinate.steps) found.add(step);
+  // By text: an axis of many values forgets coordinates and makes them anew.
+  const found = new Map([[start.text, start]]);
+  for (const coordinate of found.values()) {
+    for (const step of coordinate.steps) if (!found.has(step.text)) found.set(step.text, step);
     if (found.size > axisValuesCounted) return undefined;
   }
-  return [...found];
+  return [...found.values()];
 }
 
 /** How many combinations sum to at most 1 (a rounding's half unit included); undefined when there are too many sums. */

@@ -93,10 +93,9 @@ export class Axis {
     for (const sign of [-1, 1]) {
       for (let offset = 1; offset <= this.reach; offset++) {
         const value = toNumber(snap(from.decimal, step, sign * offset));
-        if (this.allows(value)) found.add(this.at(value));
+        if (this.allows(value) && value !== from.value) found.add(this.at(value));
       }
     }
-    found.delete(from);
     return [...found];
   }
 
@@ -273,6 +272,7 @@ export class Space {
   private pointAt(values: readonly number[]): Point {
     const coordinates = values.map((value, index) => {
       const axis = this.axes[index] as Axis;
+      if (!Number.isFinite(value)) throw new NotAPoint(`${axis.name} is ${value}, wants a finite number`);
       if (this.filler !== undefined && (value < 0 || value > 1)) {
         throw new NotAPoint(`${axis.name} is ${formatNumber(value)}, wants a mixing ratio from 0 to 1`);
       }
