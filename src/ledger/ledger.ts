@@ -53,8 +53,8 @@ export interface PointRow extends NewRow {
 
 /** Which errored rows: all, or those of a kind, or whose message contains a text. */
 export interface ErrorChoice {
-  kind?: string;
-  message?: string;
+  kind?: string | undefined;
+  message?: string | undefined;
 }
 
 export interface Counts {

@@ -28,8 +28,14 @@ export async function killWhenIdle(
   await patience.insist(() => pullKill(session, 'now'));
 }
 
-/** Deletes every key of this search, and no other. Answers how many, and what it held last. */
-export async function deleteKeys({ session, patience }: OneShot): Promise<{ keys: number; held: Look }> {
+/**
+ * Deletes every key of this search, and no other; `keepRoots`: but the list that new roots wait in. Answers how many, and what
+ * it held last.
+ */
+export async function deleteKeys(
+  { session, patience }: OneShot,
+  { keepRoots } = { keepRoots: false },
+): Promise<{ keys: number; held: Look }> {
   const { keys, connection } = session;
   const held = await patience.insist(() => look(session));
   const pattern = `${keys.prefix.replaceAll(/[\\*?[\]]/g, '\\$&')}*`;
@@ -38,7 +44,8 @@ export async function deleteKeys({ session, patience }: OneShot): Promise<{ keys
     const [next, found] = await patience.insist(() =>
       connection.ask((redis) => redis.scan(cursor, 'MATCH', pattern, 'COUNT', scanned)),
     );
-    const ours = found.filter((key) => key.startsWith(keys.prefix));
+    const kept = keepRoots ? keys.list('main_sql_Q') : undefined;
+    const ours = found.filter((key) => key.startsWith(keys.prefix) && key !== kept);
     if (ours.length > 0) deleted += await patience.insist(() => connection.ask((redis) => redis.unlink(...ours)));
     if (next === '0') return { keys: deleted, held };
     cursor = next;

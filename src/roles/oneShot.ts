@@ -11,18 +11,17 @@ const patienceMs = 10_000;
 /** What a command that comes and goes needs: a connection to Redis and limited patience. */
 export class OneShot {
   readonly session: Session;
-  readonly patience: Patience;
 
   constructor(
     readonly search: Search,
     readonly log: Logger,
+    readonly patience = new Patience(log, patienceMs),
   ) {
     this.session = new Session(
       new Connection(search.redisUrl, 'atmos-fleet'),
       new Keys(search.name),
       `command-${process.pid}`,
     );
-    this.patience = new Patience(log, patienceMs);
   }
 
   insist<T>(call: () => Promise<T>): Promise<T> {
