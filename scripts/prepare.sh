@@ -28,7 +28,8 @@ need_program() {
     as_root=(sudo)
   fi
   echo "Installing $* ..."
-  "${as_root[@]}" apt-get update -q -o DPkg::Lock::Timeout=300
+  "${as_root[@]}" apt-get update -q -o DPkg::Lock::Timeout=300 ||
+    echo 'apt-get update failed: trying with the package lists that are there.' >&2
   "${as_root[@]}" env DEBIAN_FRONTEND=noninteractive \
     apt-get install -yq --no-install-recommends -o DPkg::Lock::Timeout=300 "$@" ||
     give_up "$program is needed, and installing $* failed."

@@ -51,6 +51,12 @@ export interface PointRow extends NewRow {
   out_path: string | null;
 }
 
+/** Which errored rows: all, or those of a kind, or whose message contains a text. */
+export interface ErrorChoice {
+  kind?: string | undefined;
+  message?: string | undefined;
+}
+
 export interface Counts {
   states: Record<State, number>;
   stable: number;
@@ -201,19 +207,37 @@ export class Ledger {
     }
   }
 
-  /** Makes errored rows live again. Their attempts count on, so that a late report of the old ones is told apart. */
-  async requeueErrors(hashes: readonly string[]): Promise<void> {
-    await ask(
-      this.db(this.table)
-        .whereIn('hash', [...hashes])
-        .andWhere('state', 'error')
-        .update({
-          state: 'queue',
-          attempts: this.db.raw('attempts + 1'),
-          start_time: timeOf(new Date().toISOString()),
-          error_kind: null,
-          error_msg: null,
-        }),
+  /**
+   * Makes some errored rows live again, and answers them; called again, the next ones. Their attempts count on, so that a
+   * late report of the old ones is told apart.
+   */
+  async requeueErrors(choice: ErrorChoice, most: number): Promise<PointRow[]> {
+    return ask(
+      this.db.transaction(async (within) => {
+        const rows: PointRow[] = await this.select()
+          .transacting(within)
+          .where({ state: 'error', ...(choice.kind === undefined ? {} : { error_kind: choice.kind }) })
+          .modify((query) => {
+            if (choice.message !== undefined) query.andWhereRaw('instr(error_msg, ?) > 0', [choice.message]);
+          })
+          .orderBy('hash')
+          .limit(most)
+          .forUpdate();
+        await this.db(this.table)
+          .transacting(within)
+          .whereIn(
+            'hash',
+            rows.map(({ hash }) => hash),
+          )
+          .update({
+            state: 'queue',
+            attempts: this.db.raw('attempts + 1'),
+            start_time: timeOf(new Date().toISOString()),
+            error_kind: null,
+            error_msg: null,
+          });
+        return rows.map((row) => tidy({ ...row, state: 'queue', attempts: row.attempts + 1 }));
+      }),
     );
   }
 

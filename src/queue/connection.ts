@@ -19,6 +19,7 @@ const scriptNames = [
   'propose',
   'publish',
   'renew',
+  'requeue',
   'strays',
   'suspend',
   'take',

@@ -57,7 +57,7 @@ export class Leases {
   /** Leases up to `most` points; none while nothing is queued, the kill switch is on, or reports pile up. */
   async lease(most: number): Promise<Lease[]> {
     const { keys, owner } = this.session;
-    const prefix = `${owner}.`;
+    const prefix = `${owner}-`;
     const elements = await this.session.script<string[]>(
       'lease',
       [
@@ -77,9 +77,9 @@ export class Leases {
     return elements.map((element, index) => ({ token: `${prefix}${first + index}`, element }));
   }
 
-  /** Ends leases, all or none. Answers the stale tokens: where there are any, nothing changed. */
-  finish(endings: readonly Ending[], proposals: readonly Proposal[]): Promise<string[]> {
-    return this.end(endings, proposals, false);
+  /** Ends leases in a generation, all or none. Answers the stale tokens: where there are any, nothing changed. */
+  finish(endings: readonly Ending[], proposals: readonly Proposal[], generation: string): Promise<string[]> {
+    return this.end(endings, proposals, false, generation);
   }
 
   /** Ends leases that have expired, all or none. Answers the tokens that have not. */
@@ -125,7 +125,18 @@ export class Leases {
     return { entered, dropped };
   }
 
-  private end(endings: readonly Ending[], proposals: readonly Proposal[], onlyExpired: boolean): Promise<string[]> {
+  /** Queues points that SQL made live again, in the generation that stood before. */
+  async requeue(elements: readonly string[], generation: string): Promise<void> {
+    const { keys } = this.session;
+    await this.session.script('requeue', [keys.search, keys.list('main_Q')], elements, generation);
+  }
+
+  private end(
+    endings: readonly Ending[],
+    proposals: readonly Proposal[],
+    onlyExpired: boolean,
+    during?: string,
+  ): Promise<string[]> {
     const { keys } = this.session;
     return this.session.script(
       'finish',
@@ -146,6 +157,7 @@ export class Leases {
         ...endings.flatMap(({ token, arrival, element }) => [token, arrivals.indexOf(arrival) + 1, element ?? '']),
         ...proposals.flatMap(({ hash, element }) => [hash, element]),
       ],
+      during,
     );
   }
 }

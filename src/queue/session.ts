@@ -43,9 +43,14 @@ export class Session {
     return /^run_id:(\w+)/m.exec(info)?.[1] ?? 'unknown';
   }
 
-  /** Runs a script that checks the generation, its first argument. */
-  async script<T>(name: ScriptName, keys: readonly string[], args: readonly ScriptArgument[]): Promise<T> {
-    const generation = await this.generation();
+  /** Runs a script that checks the generation, its first argument: the one that stands, or the one that the caller relies on. */
+  async script<T>(
+    name: ScriptName,
+    keys: readonly string[],
+    args: readonly ScriptArgument[],
+    during?: string,
+  ): Promise<T> {
+    const generation = during ?? (await this.generation());
     try {
       return await this.connection.script<T>(name, keys, () => {
         if (this.known !== generation) throw new Unavailable('the connection to Redis was lost');

@@ -175,6 +175,13 @@ export class Space {
       .map((parameter) => new Axis(parameter, reach, parameter.max ?? defaultMax));
   }
 
+  /** Most neighbours that a point can have. */
+  get mostNeighbours(): number {
+    const { mode, reach } = this.definition;
+    const stepped = this.axes.filter((axis) => axis.steps).length;
+    return mode === 'sides' ? 2 * reach * stepped : (2 * reach + 1) ** stepped - 1;
+  }
+
   get filler(): string | undefined {
     return this.names[this.fillerAt];
   }

@@ -29,6 +29,7 @@ export class Patience {
         if (met !== undefined) this.over(met);
         return answer;
       } catch (error) {
+        signal?.throwIfAborted();
         if (!(error instanceof Unavailable)) throw error;
         const rest = giveUpAt - performance.now();
         if (rest <= 0) throw error;

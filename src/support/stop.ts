@@ -1,3 +1,5 @@
+import { setMaxListeners } from 'node:events';
+
 /** Why a role's work was ended before it was done. */
 export class Stopped extends Error {
   override name = 'Stopped';
@@ -13,6 +15,11 @@ export class Stop {
   bySignal = false;
   /** Running points may take as long as they need. */
   drains = false;
+
+  constructor() {
+    // Every slot and loop of a role listens.
+    setMaxListeners(0, this.quiet, this.abort);
+  }
 
   /** Aborted when no new work is to be taken. */
   get quiet(): AbortSignal {

@@ -127,15 +127,21 @@ async function templateFolder(): Promise<string> {
   const making = mkdtempSync(join(tmpdir(), 'fleet-mariadb-'));
   const data = join(making, 'data');
   mkdirSync(data);
-  const small = ['--innodb-log-file-size=8M', '--skip-name-resolve'];
+  const small = ['--innodb-log-file-size=8M', '--skip-name-resolve', '--force']; // Force: where the host has no name, too.
   const args = ['--no-defaults', ...user, `--datadir=${data}`, '--auth-root-authentication-method=normal', ...small];
-  await run('mariadb-install-db', args, { env: environment });
   try {
+    await run('mariadb-install-db', args, { env: environment });
     renameSync(data, template);
   } catch (error) {
-    if (!existsSync(template)) throw error;
+    if (!existsSync(template)) throw new Error(`no MariaDB template could be made: ${told(error)}`, { cause: error });
   } finally {
     rmSync(making, { recursive: true, force: true });
   }
   return template;
+}
+
+/** What a failed program wrote, the error's own message else. */
+function told(error: unknown): string {
+  const { stdout = '', stderr = '' } = error as { stdout?: string; stderr?: string };
+  return `${stdout}${stderr}` || String(error);
 }

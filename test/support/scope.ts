@@ -2,7 +2,7 @@ type End = () => unknown;
 
 const scopes: End[][] = [[]];
 
-/** Has `end` called when the running test ends, or, called outside a test, when its file does. Latest first. */
+/** Has `end` called when the running test ends, or, outside a test, when its file does; latest first. Not for concurrent tests. */
 export function atEnd(end: End): void {
   scopes.at(-1)?.push(end);
 }

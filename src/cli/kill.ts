@@ -1,0 +1,79 @@
+import type { Argv } from 'yargs';
+import type { Look } from '../queue/look.js';
+import { deleteKeys, kill, killWhenIdle, lift, unsavedReports } from '../roles/kill.js';
+import { OneShot } from '../roles/oneShot.js';
+import { pause } from '../support/bell.js';
+import { UsageError } from '../support/errors.js';
+import { Patience } from '../support/patience.js';
+import { durationOption, switchOption, wholeOption, withCommon } from './options.js';
+import { asOneShot, openWorkbench, stopOnSignals, type Workbench } from './wire.js';
+
+const defaultIntervalMs = 3_600_000;
+
+export function killCommand(cli: Argv): Argv {
+  return cli.command(
+    'kill',
+    'stop the fleet, now or when nothing is left; clear its Redis keys',
+    (yargs) =>
+      withCommon(yargs)
+        .option('k', switchOption('k', 'pull the kill switch now: roles stop within seconds, running points go back'))
+        .option('drain', switchOption('-drain', 'running points finish first'))
+        .option('f', wholeOption('-f', 1, 'watch, and pull the switch after so many empty looks in a row'))
+        .option('interval', durationOption('--interval', 'time between two looks (60m)'))
+        .option('clear', switchOption('-clear', 'lift the switch'))
+        .option('r', switchOption('r', "delete this search's keys from Redis, and only these"))
+        .alias({ k: 'now', f: 'finished', r: 'reset' })
+        .implies('interval', 'f')
+        .example('$0 kill -k', 'stop now')
+        .example('$0 kill -f 2', 'stop once nothing was left in two looks, an hour apart'),
+    async (options) => {
+      const asked = [options.k, options.drain, options.f !== undefined, options.clear, options.r].filter(
+        Boolean,
+      ).length;
+      if (asked !== 1) {
+        cli.showHelp('error');
+        throw new UsageError(`kill wants one of -k, --drain, -f N, --clear, -r; found ${asked === 0 ? 'none' : asked}`);
+      }
+      const bench = openWorkbench('kill', options);
+      if (options.f !== undefined) return watch(bench, options.f, options.interval ?? defaultIntervalMs);
+      await asOneShot(bench, async (command) => {
+        if (options.r) return say(describeDeletion(await deleteKeys(command)));
+        if (options.clear) await lift(command);
+        else await kill(command, options.drain ? 'drain' : 'now');
+        say(options.clear ? 'the kill switch is lifted' : 'the kill switch is on');
+      });
+    },
+  );
+}
+
+async function watch({ search, log, stop }: Workbench, looks: number, intervalMs: number): Promise<void> {
+  const unhook = stopOnSignals(stop, log, 0);
+  const command = new OneShot(search, log, new Patience(log));
+  try {
+    const between = async () => {
+      await pause(intervalMs, stop.quiet);
+      stop.quiet.throwIfAborted();
+    };
+    await killWhenIdle(command, looks, between, (seen, inRow) => {
+      const owned = Object.entries(seen.lists).filter(([, length]) => length > 0);
+      say(
+        inRow > 0 ? `empty, ${inRow} of ${looks}` : `not empty: ${owned.map(([list, n]) => `${list} ${n}`).join(', ')}`,
+      );
+    });
+    say('nothing is left: the kill switch is on');
+  } finally {
+    await command.close();
+    unhook();
+  }
+}
+
+function say(text: string): void {
+  process.stdout.write(`${text}\n`);
+}
+
+function describeDeletion({ keys, held }: { keys: number; held: Look }): string {
+  const unsaved = unsavedReports(held);
+  const results =
+    unsaved === 0 ? 'no unsaved result among them' : `${unsaved} results went with them that SQL never got`;
+  return `${keys} keys deleted, ${results}`;
+}

@@ -1,0 +1,67 @@
+import type { Argv } from 'yargs';
+import { UsageError } from '../support/errors.js';
+
+interface TextOption<T> {
+  type: 'string';
+  describe: string;
+  requiresArg: boolean;
+  coerce: (value: string) => T;
+}
+
+/** A switch that may have a value, as the seed's lines have: `-r 1`, `-r`: on; `-r 0`: off. */
+export function switchOption(name: string, describe: string): TextOption<boolean> {
+  return {
+    type: 'string',
+    describe,
+    requiresArg: false,
+    coerce: (value) => {
+      if (['', '1', 'true', 'on', 'yes'].includes(value)) return true;
+      if (['0', 'false', 'off', 'no'].includes(value)) return false;
+      throw new UsageError(`-${name}: found '${value}', wants 1 (on), 0 (off) or nothing (on)`);
+    },
+  };
+}
+
+/** A whole number from a bound up. */
+export function wholeOption(name: string, from: number, describe: string): TextOption<number> {
+  return {
+    type: 'string',
+    describe,
+    requiresArg: true,
+    coerce: (value) => {
+      const number = Number(value);
+      if (/^\d{1,9}$/.test(value) && number >= from) return number;
+      throw new UsageError(`${name}: found '${value}', wants a whole number from ${from}`);
+    },
+  };
+}
+
+const unitMs: Record<string, number> = { ms: 1, s: 1000, m: 60_000, h: 3_600_000 };
+
+/** A length of time in ms: `500ms`, `30s`, `60m`, `2h`; a bare number is seconds. */
+export function durationOption(name: string, describe: string): TextOption<number> {
+  return {
+    type: 'string',
+    describe,
+    requiresArg: true,
+    coerce: (value) => {
+      const [, number, unit = 's'] = /^(\d+(?:\.\d+)?)(ms|s|m|h)?$/.exec(value) ?? [];
+      if (number !== undefined) return Number(number) * (unitMs[unit] as number);
+      throw new UsageError(`${name}: found '${value}', wants a time such as 500ms, 30s, 60m or 2h`);
+    },
+  };
+}
+
+/** The options that every command has. */
+export function withCommon(yargs: Argv) {
+  return yargs
+    .option('config', {
+      type: 'string',
+      requiresArg: true,
+      describe: 'the configuration file (else ATMOS_FLEET_CONFIG, else atmos-fleet.yaml)',
+    })
+    .option('log-level', {
+      choices: ['debug', 'info', 'warn', 'error', 'silent'] as const,
+      describe: 'how much is told on standard error (info)',
+    });
+}

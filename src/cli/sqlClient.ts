@@ -1,0 +1,103 @@
+import type { Argv } from 'yargs';
+import type { Ledger } from '../ledger/ledger.js';
+import { deleteKeys } from '../roles/kill.js';
+import { OneShot } from '../roles/oneShot.js';
+import { sqlClient } from '../roles/sqlClient.js';
+import { sqlClientMaster } from '../roles/sqlClientMaster.js';
+import { Patience } from '../support/patience.js';
+import { durationOption, switchOption, withCommon } from './options.js';
+import { asMember, ledgerOf, openWorkbench, stopOnSignals, type Workbench } from './wire.js';
+
+const defaultGraceMs = 5000;
+
+function withServing(yargs: Argv) {
+  return withCommon(yargs).option(
+    'grace',
+    durationOption('--grace', 'time for the work at hand when told to stop (5s)'),
+  );
+}
+
+export function sqlClientCommand(cli: Argv): Argv {
+  return cli.command(
+    'sql-client',
+    'mirror what workers report into SQL',
+    (yargs) =>
+      withServing(yargs)
+        .option('c', switchOption('c', 'create the table if it is absent, then serve'))
+        .option('r', switchOption('r', 'drop the table if it is there, create it, then serve: ALL RESULTS ARE LOST'))
+        .option('m', switchOption('m', 'be the sql-client-master'))
+        .alias({ c: 'create', r: 'reset', m: 'master' })
+        .example('$0 sql-client -c 1', 'the first time')
+        .example('$0 sql-client -m 1', 'the same as $0 sql-client-master'),
+    async (options) => {
+      const master = options.m === true;
+      await serve(openWorkbench(master ? 'sql-client-master' : 'sql-client', options), {
+        create: options.c === true || options.r === true,
+        reset: options.r === true,
+        master,
+        rebuild: false,
+        graceMs: options.grace ?? defaultGraceMs,
+      });
+    },
+  );
+}
+
+export function sqlClientMasterCommand(cli: Argv): Argv {
+  return cli.command(
+    'sql-client-master',
+    'let new points in, return the leases of dead workers, keep Redis whole',
+    (yargs) =>
+      withServing(yargs)
+        .option('c', switchOption('c', 'create the table if it is absent, then serve'))
+        .alias({ c: 'create' })
+        .option('rebuild', switchOption('-rebuild', 'make Redis anew from SQL first, e.g. after bounds were widened'))
+        .example('$0 sql-client-master', 'any number of them may serve at once'),
+    async (options) => {
+      await serve(openWorkbench('sql-client-master', options), {
+        create: options.c === true,
+        reset: false,
+        master: true,
+        rebuild: options.rebuild === true,
+        graceMs: options.grace ?? defaultGraceMs,
+      });
+    },
+  );
+}
+
+interface Serving {
+  create: boolean;
+  reset: boolean;
+  master: boolean;
+  rebuild: boolean;
+  graceMs: number;
+}
+
+async function serve(bench: Workbench, serving: Serving): Promise<void> {
+  const ledger = ledgerOf(bench.config);
+  try {
+    if (serving.create) await createTables(bench, ledger, serving.reset);
+    await asMember(serving.master ? 'sql-client-master' : 'sql-client', bench, serving.graceMs, (member) =>
+      serving.master ? sqlClientMaster(member, ledger, { rebuild: serving.rebuild }) : sqlClient(member, ledger),
+    );
+  } finally {
+    await ledger.close();
+  }
+}
+
+/** Creates the tables; a reset begins a new search, so what Redis still holds of the old one goes too. */
+async function createTables({ search, log, stop }: Workbench, ledger: Ledger, reset: boolean): Promise<void> {
+  const unhook = stopOnSignals(stop, log, 0);
+  const patience = new Patience(log);
+  try {
+    if (reset) {
+      const command = new OneShot(search, log, patience);
+      const { keys } = await deleteKeys(command, { keepRoots: true });
+      await command.close();
+      await patience.insist(() => ledger.drop(), stop.quiet);
+      log.info({ keys }, 'the table was dropped, and what Redis held of its search');
+    }
+    await patience.insist(() => ledger.create(search.definition), stop.quiet);
+  } finally {
+    unhook();
+  }
+}

@@ -1,0 +1,76 @@
+import type { Argv } from 'yargs';
+import type { Ledger } from '../ledger/ledger.js';
+import type { OneShot } from '../roles/oneShot.js';
+import { type Status, status } from '../roles/status.js';
+import { pause } from '../support/bell.js';
+import { durationOption, switchOption, withCommon } from './options.js';
+import { progressLine, RateMeter } from './progress.js';
+import { asOneShot, ledgerOf, openWorkbench, stopOnSignals, type Workbench } from './wire.js';
+
+const defaultWatchMs = 1000;
+
+export function statusCommand(cli: Argv): Argv {
+  return cli.command(
+    'status',
+    'how far the search is: points by state, lists, workers',
+    (yargs) =>
+      withCommon(yargs)
+        .option('json', switchOption('-json', 'one JSON object, for machines'))
+        .option('watch', switchOption('-watch', 'a live line until the search is over'))
+        .option('interval', durationOption('--interval', 'with --watch: time between two looks (1s)'))
+        .example('$0 status --json', '{"name":…,"states":{…},"done":false}')
+        .example('$0 status --watch', 'until it is over; Ctrl-C ends the watching alone'),
+    async (options) => {
+      const bench = openWorkbench('status', options);
+      const ledger = ledgerOf(bench.config);
+      try {
+        await asOneShot(bench, async (command) => {
+          if (options.watch) return watch(bench, command, ledger, options.interval ?? defaultWatchMs);
+          const now = await status(command, ledger);
+          process.stdout.write(options.json ? `${JSON.stringify(now)}\n` : describe(now));
+        });
+      } finally {
+        await ledger.close();
+      }
+    },
+  );
+}
+
+async function watch({ stop, log }: Workbench, command: OneShot, ledger: Ledger, everyMs: number): Promise<void> {
+  const unhook = stopOnSignals(stop, log, 0);
+  const rate = new RateMeter();
+  const live = process.stdout.isTTY;
+  for (;;) {
+    const now = await status(command, ledger);
+    const line = progressLine(now, rate.of(now));
+    process.stdout.write(live ? `\r\x1b[K${line}` : `${line}\n`);
+    if (now.done || stop.quiet.aborted) break;
+    await pause(everyMs, stop.quiet);
+  }
+  if (live) process.stdout.write('\n');
+  unhook();
+}
+
+function describe(now: Status): string {
+  const { states, stable, unstable, lists } = now;
+  const lines = [
+    `${now.name}: ${now.done ? 'the search is over' : now.killed ? 'the kill switch is on' : 'the search goes on'}`,
+    '',
+    `points      ${states.queue + states.running + states.error + states.completed}`,
+    `  queue     ${states.queue}`,
+    `  running   ${states.running}`,
+    `  completed ${states.completed} (${stable} stable, ${unstable} unstable)`,
+    `  error     ${states.error}`,
+    `in Redis    ${now.leases} leased, ${now.batches} in batches`,
+    ...Object.entries(lists).map(([list, length]) => `  ${list.padEnd(16)}${length}`),
+    `workers     ${now.workers}`,
+    ...now.roles.map(({ id, role, silentMs, slots, running, benched }) => {
+      const busy = slots === undefined ? '' : `, ${running?.length ?? 0} of ${slots} slots busy`;
+      const bench = benched === undefined ? '' : `, BENCHED: ${benched}`;
+      return `  ${role} ${id}: last seen ${(silentMs / 1000).toFixed(1)} s ago${busy}${bench}`;
+    }),
+    ...(now.dropped > 0 ? [`maxPoints kept proposals out (${now.dropped} times)`] : []),
+    ...now.damage.map((damage) => `Redis lost something, a master will mend it: ${damage}`),
+  ];
+  return `${lines.join('\n')}\n`;
+}

@@ -1,0 +1,118 @@
+import {
+  type Config,
+  definitionOf,
+  fingerprintDifference,
+  fingerprintOf,
+  loadConfig,
+  withoutPassword,
+} from '../config/config.js';
+import { Ledger } from '../ledger/ledger.js';
+import { Member } from '../roles/member.js';
+import { OneShot } from '../roles/oneShot.js';
+import type { Search } from '../roles/search.js';
+import { Space } from '../space/space.js';
+import { messageOf, Unavailable, UsageError } from '../support/errors.js';
+import { createLogger, type Logger } from '../support/logger.js';
+import { Stop, Stopped } from '../support/stop.js';
+
+/** Options that every command has. */
+export interface CommonOptions {
+  config?: string | undefined;
+  logLevel?: string | undefined;
+}
+
+/** What a command is made of: its configuration, its log, and how it is told to stop. */
+export interface Workbench {
+  config: Config;
+  search: Search;
+  log: Logger;
+  stop: Stop;
+}
+
+export function openWorkbench(role: string, options: CommonOptions): Workbench {
+  const config = loadConfig({ path: options.config, env: process.env });
+  const log = createLogger(role, options.logLevel);
+  return { config, search: searchOf(config), log, stop: new Stop() };
+}
+
+export function searchOf(config: Config): Search {
+  const fingerprint = fingerprintOf(config);
+  return {
+    name: config.name,
+    space: new Space(definitionOf(config)),
+    maxPoints: config.search.maxPoints,
+    losses: config.run.losses,
+    leaseMs: config.lease.seconds * 1000,
+    redisUrl: config.redis.url,
+    definition: JSON.stringify(fingerprint),
+    differs: (definition) => fingerprintDifference(fingerprint, JSON.parse(definition)),
+  };
+}
+
+export function ledgerOf({ database, parameters }: Config): Ledger {
+  return new Ledger(
+    database.url,
+    database.table,
+    parameters.map(({ name }) => name),
+  );
+}
+
+/** Runs a serving role as a member of the fleet, until it ends or is told to stop; answers what it answers. */
+export async function asMember<T>(
+  role: string,
+  { search, log, stop }: Workbench,
+  graceMs: number,
+  serve: (member: Member) => Promise<T>,
+): Promise<T | undefined> {
+  const unhook = stopOnSignals(stop, log, graceMs);
+  const member = new Member(role, search, log, stop);
+  try {
+    return await serve(member);
+  } catch (error) {
+    if (!(error instanceof Stopped)) throw error;
+    return undefined;
+  } finally {
+    await member.leave();
+    unhook();
+    log.info('ended');
+  }
+}
+
+/** Runs a command that comes and goes. */
+export async function asOneShot<T>({ search, log }: Workbench, act: (command: OneShot) => Promise<T>): Promise<T> {
+  const command = new OneShot(search, log);
+  try {
+    return await act(command);
+  } finally {
+    await command.close();
+  }
+}
+
+/** The first signal asks for a quiet end, the second for an immediate one. */
+export function stopOnSignals(stop: Stop, log: Logger, graceMs: number): () => void {
+  const onSignal = (signal: NodeJS.Signals) => {
+    stop.bySignal = true;
+    if (stop.quiet.aborted) return stop.now(signal);
+    log.info(`${signal}: takes no new work, ends within ${graceMs / 1000} s`);
+    stop.request(signal, graceMs);
+  };
+  process.on('SIGTERM', onSignal);
+  process.on('SIGINT', onSignal);
+  return () => {
+    process.off('SIGTERM', onSignal);
+    process.off('SIGINT', onSignal);
+  };
+}
+
+/** The exit status for whatever ended a command, after saying so: 2 for wrong usage, 1 for a failure. */
+export function exitStatusOf(error: unknown): number {
+  const text = withoutPassword(messageOf(error));
+  if (error instanceof UsageError) {
+    process.stderr.write(`${text}\n`);
+    return 2;
+  }
+  if (error instanceof Stopped) return 0;
+  const known = error instanceof Unavailable;
+  process.stderr.write(`${known ? text : withoutPassword((error as Error)?.stack ?? text)}\n`);
+  return 1;
+}

@@ -1,0 +1,44 @@
+import { tmpdir } from 'node:os';
+import type { Argv } from 'yargs';
+import { createArtifactStore } from '../artifacts/index.js';
+import { WorkerRole, withScratch } from '../roles/worker.js';
+import { createSimulator } from '../simulators/index.js';
+import { durationOption, switchOption, wholeOption, withCommon } from './options.js';
+import { asMember, openWorkbench } from './wire.js';
+
+/** Spot machines give 15 to 30 s of notice: what does not finish soon goes back, to run elsewhere. */
+const defaultGraceMs = 5000;
+/** So that a Kubernetes Job starts another pod in place of one that was stopped. */
+const stoppedBySignal = 143;
+
+export function workerCommand(cli: Argv): Argv {
+  return cli.command(
+    'worker',
+    'run points',
+    (yargs) =>
+      withCommon(yargs)
+        .option('concurrency', wholeOption('--concurrency', 1, 'worker slots: runs at a time (1)'))
+        .option('exit-when-done', switchOption('-exit-when-done', 'end when the search is over'))
+        .option('grace', durationOption('--grace', 'time for running points when told to stop; then they go back (5s)'))
+        .example('$0 worker --concurrency 4', 'four runs at a time')
+        .example('$0 worker --exit-when-done', 'status 0: over; 143: stopped before'),
+    async (options) => {
+      const bench = openWorkbench('worker', options);
+      const { config, stop } = bench;
+      const run = { timeoutSeconds: config.run.timeoutSeconds, stable: config.stable };
+      const done = await withScratch(tmpdir(), (scratch) =>
+        asMember('worker', bench, options.grace ?? defaultGraceMs, (member) => {
+          const store = createArtifactStore(config.artifacts.url, config.name);
+          return new WorkerRole(member, createSimulator(config.simulator, run), store, {
+            concurrency: options.concurrency ?? 1,
+            exitWhenDone: options.exitWhenDone === true,
+            timeoutSeconds: config.run.timeoutSeconds,
+            attempts: config.run.attempts,
+            scratch,
+          }).serve();
+        }),
+      );
+      if (options.exitWhenDone && !done && stop.bySignal) process.exitCode = stoppedBySignal;
+    },
+  );
+}

@@ -1,0 +1,51 @@
+import { Worker } from 'node:worker_threads';
+
+/** What the thread is told. Times are of the process's monotonic clock, ms. */
+export type RenewerOrder = { hold: string[] } | { release: string[] } | { until: [token: string, time: number][] };
+
+export interface RenewerSettings {
+  name: string;
+  redisUrl: string;
+  owner: string;
+  leaseMs: number;
+}
+
+/** The monotonic clock that all threads of a process share, ms. */
+export function monotonicMs(): number {
+  return Number(process.hrtime.bigint() / 1_000_000n);
+}
+
+/**
+ * Prolongs a worker's leases from a thread of its own, on a connection of its own: neither a busy event loop nor a blocked
+ * container can starve it.
+ */
+export class Renewer {
+  private readonly thread: Worker;
+
+  constructor(settings: RenewerSettings, onLost: (tokens: string[]) => void, onFailure: (error: Error) => void) {
+    this.thread = new Worker(new URL('./renewerThread.js', import.meta.url), { workerData: settings });
+    this.thread.on('message', onLost);
+    this.thread.on('error', onFailure);
+  }
+
+  hold(tokens: string[]): void {
+    this.tell({ hold: tokens });
+  }
+
+  release(tokens: string[]): void {
+    this.tell({ release: tokens });
+  }
+
+  /** No renewal after these times: the run should be over by then. */
+  limit(until: [token: string, time: number][]): void {
+    this.tell({ until });
+  }
+
+  async end(): Promise<void> {
+    await this.thread.terminate();
+  }
+
+  private tell(order: RenewerOrder): void {
+    this.thread.postMessage(order);
+  }
+}

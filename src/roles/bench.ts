@@ -1,0 +1,69 @@
+import type { ArtifactStore } from '../artifacts/store.js';
+import type { Simulator } from '../simulators/simulator.js';
+import { pause } from '../support/bell.js';
+import { MachineFault, messageOf, Unavailable } from '../support/errors.js';
+import type { Member } from './member.js';
+
+const faultsInRow = 3;
+const firstProbeMs = 5_000;
+const longestProbeMs = 300_000;
+
+/**
+ * Where a worker waits while its machine cannot run points (no Docker, no disk, no image): it says so, takes no points, and
+ * probes again with backoff. Faults of the machine cost no point an attempt.
+ */
+export class Bench {
+  private faults = 0;
+  private reason = '';
+  private probeMs = firstProbeMs;
+
+  constructor(
+    private readonly member: Member,
+    private readonly simulator: Simulator,
+    private readonly store: ArtifactStore,
+  ) {}
+
+  /** Prepares the machine; waits on the bench until it can run points, or until the worker is to stop. */
+  async ready(): Promise<void> {
+    const { member } = this;
+    while (!member.stop.quiet.aborted) {
+      try {
+        await this.simulator.prepare();
+        if (this.simulator.keepsFiles) await this.store.check();
+        break;
+      } catch (error) {
+        if (!(error instanceof MachineFault || error instanceof Unavailable)) throw error;
+        member.facts.benched = messageOf(error);
+        member.log.error(`benched: ${messageOf(error)}; looks again in ${Math.round(this.probeMs / 1000)} s`);
+        await pause(this.probeMs, member.stop.quiet);
+        this.probeMs = Math.min(this.probeMs * 2, longestProbeMs);
+      }
+    }
+    if (member.facts.benched !== undefined) member.log.info('off the bench: this machine can run points');
+    delete member.facts.benched;
+  }
+
+  /** Waits while this worker is benched. */
+  async free(): Promise<void> {
+    if (this.faults < faultsInRow) return;
+    const { member } = this;
+    member.facts.benched = this.reason;
+    member.log.error(`benched after ${this.faults} faults of this machine in a row: ${this.reason}`);
+    await pause(this.probeMs, member.stop.quiet);
+    this.probeMs = Math.min(this.probeMs * 2, longestProbeMs);
+    await this.ready();
+    // One more fault, and it is benched again.
+    this.faults = faultsInRow - 1;
+  }
+
+  faulted(reason: string): void {
+    this.faults++;
+    this.reason = reason;
+    this.member.log.warn(`this machine failed a run, its point goes back: ${reason}`);
+  }
+
+  ranWell(): void {
+    this.faults = 0;
+    this.probeMs = firstProbeMs;
+  }
+}

@@ -1,0 +1,97 @@
+import type { Ending, Proposal } from '../queue/leases.js';
+import { Bell } from '../support/bell.js';
+import type { Member } from './member.js';
+import { ProposalMemory } from './proposalMemory.js';
+import { type Parent, proposalOf } from './proposals.js';
+
+/** The end of a run; a stable point comes with itself as a parent. */
+export interface RunEnding extends Ending {
+  parent?: Parent;
+}
+
+const mostEndings = 500;
+const mostProposals = 10_000;
+
+/**
+ * Sends the ends of runs to Redis, one batch at a time; what gathers meanwhile goes with the next. So a lone slow run is
+ * reported at once, and quick runs by the hundred.
+ */
+export class Finisher {
+  private gathered: RunEnding[] = [];
+  private readonly bell = new Bell();
+  private readonly memory = new ProposalMemory();
+  private closing = false;
+
+  constructor(
+    private readonly member: Member,
+    /** Told when leases are over; `stale`: they were given to others, and nothing of them counted. */
+    private readonly onFinished: (tokens: string[], stale: boolean) => void,
+    /** Ends the sending, whatever is left. */
+    private readonly signal: AbortSignal,
+  ) {}
+
+  add(ending: RunEnding): void {
+    this.gathered.push(ending);
+    this.bell.ring();
+  }
+
+  /** Sends until it is closed and all is sent. */
+  async run(): Promise<void> {
+    for (;;) {
+      if (this.gathered.length === 0) {
+        if (this.closing) return;
+        await this.bell.heard();
+        continue;
+      }
+      await this.send(this.next());
+    }
+  }
+
+  close(): void {
+    this.closing = true;
+    this.bell.ring();
+  }
+
+  private next(): RunEnding[] {
+    const { mostNeighbours } = this.member.search.space;
+    return this.gathered.splice(0, Math.max(1, Math.min(mostEndings, Math.floor(mostProposals / mostNeighbours))));
+  }
+
+  private async send(endings: RunEnding[]): Promise<void> {
+    let left = endings;
+    while (left.length > 0) {
+      const stale = await this.member.insist(() => this.finish(left), this.signal);
+      if (stale.length > 0) this.onFinished(stale, true);
+      else this.onFinished(tokens(left), false);
+      const lost = new Set(stale);
+      left = stale.length > 0 ? left.filter(({ token }) => !lost.has(token)) : [];
+    }
+  }
+
+  /** One try. What is left out of the proposals must be known to the very generation that the script finds. */
+  private async finish(endings: readonly RunEnding[]): Promise<string[]> {
+    const generation = await this.member.session.generation();
+    const memory = this.memory.of(generation);
+    const proposals = this.proposalsOf(endings, memory);
+    const stale = await this.member.leases.finish(endings, [...proposals.values()], generation);
+    if (stale.length === 0) memory.add(proposals.keys());
+    return stale;
+  }
+
+  /** What these stable points propose, by code, without what the memory holds. */
+  private proposalsOf(endings: readonly RunEnding[], memory: ProposalMemory): Map<string, Proposal> {
+    const proposals = new Map<string, Proposal>();
+    for (const { parent } of endings) {
+      if (!parent) continue;
+      for (const neighbour of this.member.search.space.neighbours(parent.point)) {
+        if (memory.has(neighbour.code) || proposals.has(neighbour.code)) continue;
+        proposals.set(neighbour.code, proposalOf(parent, neighbour));
+      }
+    }
+    return proposals;
+  }
+}
+
+function tokens(endings: readonly Ending[]): string[] {
+  return endings.map(({ token }) => token);
+}

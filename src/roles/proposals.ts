@@ -1,0 +1,45 @@
+import type { PointRow } from '../ledger/ledger.js';
+import type { Proposal } from '../queue/leases.js';
+import { encode, type Travel } from '../queue/messages.js';
+import type { Point, Space } from '../space/space.js';
+
+/** A stable point that proposes its neighbours. */
+export interface Parent {
+  point: Point;
+  depth: number;
+  /** Where its files are, for the warm starts of its neighbours. */
+  outPath: string | null;
+}
+
+/** The element by which a stable point proposes a neighbour. */
+export function proposalOf({ point, depth, outPath }: Parent, neighbour: Point): Proposal {
+  const travel: Travel = {
+    previous_hash: point.hash,
+    ...(outPath === null ? {} : { previous_path: outPath }),
+    depth: depth + 1,
+  };
+  return { hash: neighbour.hash, element: encode(neighbour.code, travel) };
+}
+
+/** What the stable rows of one page of SQL propose, each neighbour once. */
+export function proposalsOf(rows: readonly PointRow[], space: Space): Proposal[] {
+  const found = new Map<string, Proposal>();
+  for (const row of rows) {
+    const parent = { point: space.decode(row.code), depth: row.depth, outPath: row.out_path };
+    for (const neighbour of space.neighbours(parent.point)) {
+      if (!found.has(neighbour.code)) found.set(neighbour.code, proposalOf(parent, neighbour));
+    }
+  }
+  return [...found.values()];
+}
+
+/** The element by which a live row goes back to main_Q. Its allowance of attempts is fresh. */
+export function elementOf(row: PointRow, parentPath: string | null): string {
+  const attempt = Math.max(1, row.attempts);
+  return encode(row.code, {
+    ...(row.previous_hash === null ? {} : { previous_hash: row.previous_hash }),
+    ...(parentPath === null ? {} : { previous_path: parentPath }),
+    depth: row.depth,
+    ...(attempt > 1 ? { attempt, spent: attempt - 1 } : {}),
+  });
+}

@@ -1,0 +1,119 @@
+import { randomUUID } from 'node:crypto';
+import type { Ledger, PointRow } from '../ledger/ledger.js';
+import { look } from '../queue/look.js';
+import { decodeTravel, Malformed } from '../queue/messages.js';
+import { Rebuilding } from '../queue/rebuilding.js';
+import { pause } from '../support/bell.js';
+import type { Member } from './member.js';
+import { elementOf, proposalsOf } from './proposals.js';
+import { nextReports, settle } from './settling.js';
+
+const chunk = 1000;
+const settlePauseMs = 100;
+
+/**
+ * Makes Redis whole from SQL, as a new generation. First all reports that Redis still holds go to SQL, so that SQL alone tells
+ * everything; then the live rows make main_Q, all rows the seen set, and what stable rows propose without a row main_sql_Q.
+ * Leases that still stand are kept. False: another master is at it.
+ */
+export async function rebuild(member: Member, ledger: Ledger, reason: string): Promise<boolean> {
+  const rebuilding = await Rebuilding.begin(member.session);
+  if (!rebuilding) return false;
+  const since = performance.now();
+  member.log.info(`making Redis whole from SQL: ${reason}`);
+  try {
+    await rebuilding.suspend();
+    await settleAll(member, ledger);
+    const forget = await enterRows(rebuilding, ledger);
+    await proposeAside(rebuilding, member);
+    const found = await proposeNeighbours(rebuilding, member, ledger);
+    const generation = `${randomUUID()}@${await member.session.runId()}`;
+    await ledger.setGeneration(generation);
+    await rebuilding.publish(generation, member.search.definition, member.search.leaseMs, forget);
+    const seconds = (performance.now() - since) / 1000;
+    member.log.info({ seconds, ...found }, 'the search is open');
+    return true;
+  } finally {
+    await rebuilding.end();
+  }
+}
+
+/** Brings every report into SQL; none comes after, as no generation stands. Waits for other clients' batches. */
+async function settleAll(member: Member, ledger: Ledger): Promise<void> {
+  for (;;) {
+    for (const batch of await nextReports(member, chunk)) await settle(member, ledger, batch);
+    const { lists, batches } = await look(member.session);
+    const waiting = lists.complete0_sql_Q + lists.complete1_sql_Q + lists.error_sql_Q + lists.running_sql_Q;
+    const taken = Object.values(batches).reduce((total, size) => total + size, 0);
+    if (waiting + taken === 0) return;
+    if (waiting === 0) await pause(settlePauseMs, member.stop.quiet);
+    member.stop.quiet.throwIfAborted();
+  }
+}
+
+/** Fills the seen set and main_Q; answers the tokens of leases whose points are settled. */
+async function enterRows(rebuilding: Rebuilding, ledger: Ledger): Promise<string[]> {
+  const leases = new Map<string, string>();
+  for (const [token, element] of Object.entries(await rebuilding.leased())) {
+    leases.set(element.split(';', 1)[0] as string, token);
+  }
+  const forget: string[] = [];
+  for await (const rows of ledger.rows()) {
+    for (let from = 0; from < rows.length; from += chunk) {
+      await rebuilding.markSeen(rows.slice(from, from + chunk).map(({ hash }) => hash));
+    }
+    const live: PointRow[] = [];
+    for (const row of rows) {
+      const token = leases.get(row.code);
+      if (row.state === 'completed' || row.state === 'error') {
+        if (token !== undefined) forget.push(token);
+      } else if (token === undefined) {
+        live.push(row);
+      }
+    }
+    const paths = await parentPaths(ledger, live);
+    for (let from = 0; from < live.length; from += chunk) {
+      const some = live.slice(from, from + chunk);
+      await rebuilding.enqueue(some.map((row) => elementOf(row, paths.get(row.previous_hash ?? '') ?? null)));
+    }
+  }
+  return forget;
+}
+
+/** Where the files of these rows' parents are. */
+export async function parentPaths(ledger: Ledger, rows: readonly PointRow[]): Promise<Map<string, string | null>> {
+  const parents = [...new Set(rows.flatMap(({ previous_hash }) => previous_hash ?? []))];
+  const found = await ledger.find(parents);
+  return new Map(found.map(({ hash, out_path }) => [hash, out_path]));
+}
+
+/** Takes up the proposals that waited: roots among them are known nowhere else. */
+async function proposeAside(rebuilding: Rebuilding, member: Member): Promise<void> {
+  const { space, maxPoints } = member.search;
+  for await (const elements of rebuilding.aside()) {
+    for (const element of elements) {
+      try {
+        const { point, byHand, facts } = decodeTravel(element, space);
+        const isRoot = byHand || facts.previous_hash === undefined;
+        await rebuilding.propose([{ hash: point.hash, element }], isRoot ? null : maxPoints);
+      } catch (error) {
+        if (!(error instanceof Malformed)) throw error;
+        await rebuilding.returnRaw([element]);
+      }
+    }
+  }
+}
+
+async function proposeNeighbours(rebuilding: Rebuilding, member: Member, ledger: Ledger) {
+  const { space, maxPoints } = member.search;
+  let stable = 0;
+  let proposed = 0;
+  for await (const rows of ledger.rows({ state: 'completed', stable: true })) {
+    stable += rows.length;
+    const proposals = proposalsOf(rows, space);
+    for (let from = 0; from < proposals.length; from += chunk) {
+      proposed += await rebuilding.propose(proposals.slice(from, from + chunk), maxPoints);
+    }
+  }
+  return { stable, proposed };
+}

@@ -1,0 +1,196 @@
+import { mkdir, rm } from 'node:fs/promises';
+import { join } from 'node:path';
+import { type RunMetadata, writeMetadata } from '../artifacts/metadata.js';
+import type { ArtifactStore } from '../artifacts/store.js';
+import type { Lease } from '../queue/leases.js';
+import { encode, type Report, type Travel } from '../queue/messages.js';
+import { monotonicMs } from '../queue/renewer.js';
+import type { Attempt, Outcome, Simulator } from '../simulators/simulator.js';
+import type { Point } from '../space/space.js';
+import { onDisk } from '../support/files.js';
+import { version } from '../support/version.js';
+import type { RunEnding } from './finisher.js';
+import type { Member } from './member.js';
+
+/** The lease is another's now: whatever this run tells does not count. */
+export class LeaseLost extends Error {
+  override name = 'LeaseLost';
+}
+
+interface Surroundings {
+  member: Member;
+  simulator: Simulator;
+  store: ArtifactStore;
+  timeoutSeconds: number;
+  attempts: number;
+  scratch: string;
+}
+
+/** One attempt at one point, from its lease to what is to be told of it. */
+export class Run {
+  /** On this process's own clock, ms. */
+  readonly begun = performance.now();
+  /** On the monotonic clock that threads share, ms: no renewal after. */
+  readonly latestEnd: number;
+  announced = false;
+  private readonly startTime = new Date();
+  private readonly attempt: number;
+  private readonly aborting = new AbortController();
+
+  constructor(
+    readonly lease: Lease,
+    readonly point: Point,
+    private readonly travel: Travel,
+    private readonly slot: number,
+    private readonly around: Surroundings,
+  ) {
+    this.attempt = travel.attempt ?? 1;
+    this.latestEnd = monotonicMs() + around.timeoutSeconds * 1000;
+  }
+
+  abort(reason: Error): void {
+    this.aborting.abort(reason);
+  }
+
+  /** Runs the point. Throws `MachineFault`, `Stopped`, `LeaseLost`. */
+  async done(): Promise<RunEnding> {
+    const { simulator } = this.around;
+    if (!simulator.keepsFiles) return this.ending(await simulator.run(this.forSimulator()));
+    const folder = join(this.around.scratch, this.lease.token);
+    try {
+      const directories = await this.prepare(folder);
+      const outcome = await simulator.run(this.forSimulator(directories));
+      const outPath = await this.keep(outcome, directories.output);
+      return this.ending(outcome, outPath);
+    } finally {
+      await rm(folder, { recursive: true, force: true });
+    }
+  }
+
+  /** That it began, for SQL. */
+  news(): Report {
+    return { ...this.origin(), attempt: this.attempt, worker: this.worker, start_time: this.startTime.toISOString() };
+  }
+
+  private get worker(): string {
+    return this.around.member.session.owner;
+  }
+
+  private get signal(): AbortSignal {
+    return this.aborting.signal;
+  }
+
+  private origin(): Pick<Report, 'previous_hash' | 'depth'> {
+    const { previous_hash, depth } = this.travel;
+    return { ...(previous_hash === undefined ? {} : { previous_hash }), depth };
+  }
+
+  private forSimulator(directories?: Attempt['directories']): Attempt {
+    return {
+      parameters: this.point.dictionary,
+      code: this.point.code,
+      hash: this.point.hash,
+      previousHash: this.travel.previous_hash ?? null,
+      token: this.lease.token,
+      slot: this.slot,
+      ...(directories ? { directories } : {}),
+      signal: this.signal,
+    };
+  }
+
+  /** Fresh directories, with the parent's files where there are any. */
+  private async prepare(folder: string): Promise<NonNullable<Attempt['directories']>> {
+    const [input, output, previous] = ['input', 'output', 'previous'].map((name) => join(folder, name)) as [
+      string,
+      string,
+      string,
+    ];
+    await onDisk('making the directories of a run', () =>
+      Promise.all([mkdir(input, { recursive: true }), mkdir(output, { recursive: true })]),
+    );
+    const path = this.travel.previous_path;
+    const found = path !== undefined && (await this.insist(() => this.around.store.fetch(path, previous)));
+    return found ? { input, output, previous } : { input, output };
+  }
+
+  /** Stores the files, metadata last; failed runs' files too. */
+  private async keep(outcome: Outcome, output: string): Promise<string> {
+    await writeMetadata(output, this.metadata(outcome));
+    return this.insist(() => this.around.store.save(output, this.point.hash, this.lease.token));
+  }
+
+  private insist<T>(call: () => Promise<T>): Promise<T> {
+    return this.around.member.insist(call, this.signal);
+  }
+
+  private ending(outcome: Outcome, outPath?: string): RunEnding {
+    const { token } = this.lease;
+    const facts: Report = { ...this.news(), ...this.times(), ...(outPath === undefined ? {} : { out_path: outPath }) };
+    if (outcome.kind === 'error') return this.failing(outcome, facts);
+    const { stable, temperature, pressure, outputs, message } = outcome;
+    const report: Report = {
+      ...facts,
+      ...(temperature === undefined ? {} : { temperature }),
+      ...(pressure === undefined ? {} : { pressure }),
+      ...(Object.keys(outputs).length === 0 ? {} : { outputs }),
+      ...(message === undefined ? {} : { complete_msg: message }),
+    };
+    const parent = { point: this.point, depth: this.travel.depth, outPath: outPath ?? null };
+    return {
+      token,
+      arrival: stable ? 'complete0_sql_Q' : 'complete1_sql_Q',
+      element: encode(this.point.code, report),
+      ...(stable ? { parent } : {}),
+    };
+  }
+
+  /** A failed attempt: once more, while the allowance lasts; else an error for SQL. */
+  private failing({ errorKind, message }: Extract<Outcome, { kind: 'error' }>, facts: Report): RunEnding {
+    const { token } = this.lease;
+    const made = this.attempt - (this.travel.spent ?? 0);
+    if (made < this.around.attempts) {
+      this.around.member.log.warn(
+        { code: this.point.code, attempt: this.attempt },
+        `failed, to be tried again: ${message}`,
+      );
+      const { lost: _, ...travel } = this.travel;
+      return { token, arrival: 'main_Q', element: encode(this.point.code, { ...travel, attempt: this.attempt + 1 }) };
+    }
+    const report: Report = { ...facts, error_kind: errorKind, error_msg: message };
+    return { token, arrival: 'error_sql_Q', element: encode(this.point.code, report) };
+  }
+
+  private times() {
+    return { end_time: new Date().toISOString(), run_time: (performance.now() - this.begun) / 1000 };
+  }
+
+  private metadata(outcome: Outcome): RunMetadata {
+    const completed = outcome.kind === 'completed' ? outcome : undefined;
+    const failed = outcome.kind === 'error' ? outcome : undefined;
+    const { end_time, run_time } = this.times();
+    return {
+      version: 1,
+      parameters: this.point.dictionary,
+      code: this.point.code,
+      hash: this.point.hash,
+      previous_hash: this.travel.previous_hash ?? null,
+      depth: this.travel.depth,
+      outcome: outcome.kind,
+      stable: completed?.stable ?? null,
+      temperature: completed?.temperature ?? null,
+      pressure: completed?.pressure ?? null,
+      outputs: completed?.outputs ?? {},
+      message: completed?.message ?? null,
+      error_kind: failed?.errorKind ?? null,
+      error_message: failed?.message ?? null,
+      attempt: this.attempt,
+      token: this.lease.token,
+      worker: this.worker,
+      started_at: this.startTime.toISOString(),
+      ended_at: end_time,
+      run_seconds: run_time,
+      simulator: this.around.simulator.facts,
+      program_version: version,
+    };
+  }
+}

@@ -1,0 +1,101 @@
+import type { Ledger, RunningRow, SettledRow } from '../ledger/ledger.js';
+import type { Batch } from '../queue/batches.js';
+import { type ReportList, reportLists } from '../queue/keys.js';
+import { type Decoded, decodeReport, Malformed, type Report } from '../queue/messages.js';
+import type { Space } from '../space/space.js';
+import type { Member } from './member.js';
+
+/** Elements of a batch, sorted by whether they decode. */
+export interface Sorted<Facts> {
+  decoded: Decoded<Facts>[];
+  /** Positions of those that do not, from 0. */
+  malformed: number[];
+}
+
+/** Decodes a batch; what does not decode is named in the log and set aside. */
+export function sort<Facts>(
+  member: Member,
+  batch: Batch,
+  decode: (element: string, space: Space) => Decoded<Facts>,
+): Sorted<Facts> {
+  const sorted: Sorted<Facts> = { decoded: [], malformed: [] };
+  for (const [position, element] of batch.elements.entries()) {
+    try {
+      sorted.decoded.push(decode(element, member.search.space));
+    } catch (error) {
+      if (!(error instanceof Malformed)) throw error;
+      const list = member.session.keys.malformed(batch.source);
+      member.log.warn(
+        { element: element.slice(0, 200), list: batch.source },
+        `malformed, moved to ${list}: ${error.message}`,
+      );
+      sorted.malformed.push(position);
+    }
+  }
+  return sorted;
+}
+
+/** Brings the effect of one batch of reports into SQL, then ends the batch. May be repeated: its effect comes once. */
+export async function settle(member: Member, ledger: Ledger, batch: Batch): Promise<void> {
+  const { decoded, malformed } = sort(member, batch, decodeReport);
+  await member.insist(() => write(ledger, batch.source as ReportList, decoded));
+  await member.insist(() => member.batches.drop(batch, malformed));
+}
+
+/** The next batch of reports: of a list, or left by a client that died. */
+export async function nextReports(member: Member, most: number): Promise<Batch[]> {
+  const taken = await Promise.all(reportLists.map((list) => member.batches.take(list, most)));
+  const batches = taken.filter((batch) => batch !== undefined);
+  if (batches.length > 0) return batches;
+  const orphan = await member.batches.adopt(reportLists);
+  if (orphan)
+    member.log.warn(`took over ${orphan.elements.length} elements of ${orphan.source} from a client that died`);
+  return orphan ? [orphan] : [];
+}
+
+function write(ledger: Ledger, source: ReportList, reports: readonly Decoded<Report>[]): Promise<void> {
+  // In the order of their hashes, so that two clients lock rows in one order.
+  const ordered = reports.toSorted((a, b) => (a.point.hash < b.point.hash ? -1 : 1));
+  if (source === 'running_sql_Q') return ledger.markRunning(ordered.map(runningRow));
+  return ledger.settle(ordered.map((report) => settledRow(report, source)));
+}
+
+function runningRow({ point, facts }: Decoded<Report>): RunningRow {
+  return {
+    hash: point.hash,
+    attempts: facts.attempt,
+    worker: facts.worker ?? null,
+    start_time: facts.start_time ?? new Date().toISOString(),
+  };
+}
+
+function settledRow({ point, facts }: Decoded<Report>, source: ReportList): SettledRow {
+  const completed = source !== 'error_sql_Q';
+  const stable = source === 'complete0_sql_Q';
+  return {
+    hash: point.hash,
+    code: point.code,
+    previous_hash: facts.previous_hash ?? null,
+    depth: facts.depth,
+    state: completed ? 'completed' : 'error',
+    stable: completed ? stable : null,
+    attempts: facts.attempt,
+    worker: facts.worker ?? null,
+    start_time: facts.start_time ?? null,
+    end_time: facts.end_time ?? new Date().toISOString(),
+    run_time: facts.run_time ?? null,
+    error_kind: completed ? null : (facts.error_kind ?? 'program'),
+    error_msg: completed ? null : (facts.error_msg ?? ''),
+    complete_msg: completed ? (facts.complete_msg ?? summary(stable, facts.temperature)) : null,
+    out_path: facts.out_path ?? null,
+    temperature: facts.temperature ?? null,
+    pressure: facts.pressure ?? null,
+    outputs: facts.outputs ?? null,
+  };
+}
+
+/** `stable, 288.1 K`. */
+function summary(stable: boolean, temperature: number | undefined): string {
+  const verdict = stable ? 'stable' : 'unstable';
+  return temperature === undefined ? verdict : `${verdict}, ${temperature.toFixed(1)} K`;
+}

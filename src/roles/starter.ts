@@ -1,0 +1,84 @@
+import type { ErrorChoice, Ledger, PointRow } from '../ledger/ledger.js';
+import { readKill } from '../queue/fleet.js';
+import { Leases } from '../queue/leases.js';
+import { encode } from '../queue/messages.js';
+import type { Point } from '../space/space.js';
+import { pause } from '../support/bell.js';
+import { Unavailable, UsageError } from '../support/errors.js';
+import type { OneShot } from './oneShot.js';
+import { elementOf } from './proposals.js';
+import { parentPaths } from './rebuild.js';
+import { refuseOther } from './table.js';
+
+const rowWaitMs = 10_000;
+const retryAtOnce = 500;
+
+/** Whether the kill switch keeps a command from doing anything. */
+async function stopped(command: OneShot): Promise<boolean> {
+  if (!(await command.insist(() => readKill(command.session)))) return false;
+  command.log.info('the kill switch is on: nothing to do; `kill --clear` lifts it');
+  return true;
+}
+
+/**
+ * Pushes a root, and waits until it has its row: from then on nothing can lose it. Answers the row, or undefined when it was
+ * not waited for.
+ */
+export async function start(
+  command: OneShot,
+  ledger: Ledger,
+  point: Point,
+  options: { previous?: string | undefined; wait: boolean },
+): Promise<PointRow | 'stopped' | 'pushed'> {
+  if (await stopped(command)) return 'stopped';
+  const { session } = command;
+  const previous = options.previous === undefined ? undefined : await filesOf(command, ledger, options.previous);
+  const element = encode(point.code, { depth: 0, ...(previous === undefined ? {} : { previous_path: previous }) });
+  const before = options.wait ? await rowOf(command, ledger, point) : undefined;
+  if (before) return before;
+  await command.insist(() => session.connection.ask((redis) => redis.lpush(session.keys.list('main_sql_Q'), element)));
+  if (!options.wait) return 'pushed';
+  const giveUpAt = performance.now() + rowWaitMs;
+  while (performance.now() < giveUpAt) {
+    const row = await rowOf(command, ledger, point);
+    if (row) return row;
+    await pause(20);
+  }
+  throw new Unavailable(
+    `the point stands in ${session.keys.list('main_sql_Q')}, but has no row after ${rowWaitMs / 1000} s: does a sql-client-master run?`,
+  );
+}
+
+/** The row of a point; a table that is not there yet has none. */
+async function rowOf(command: OneShot, ledger: Ledger, point: Point): Promise<PointRow | undefined> {
+  refuseOther(command.search, await command.insist(() => ledger.fingerprint()));
+  const [row] = await command.insist(() => ledger.find([point.hash]));
+  return row;
+}
+
+/** Where the files of a point are whose solution another starts from. */
+async function filesOf(command: OneShot, ledger: Ledger, hash: string): Promise<string> {
+  const [row] = await command.insist(() => ledger.find([hash]));
+  if (!row) throw new UsageError(`--previous: no row has the hash ${hash}`);
+  if (row.out_path === null) throw new UsageError(`--previous: the point ${hash} has left no files to start from`);
+  return row.out_path;
+}
+
+/** Puts errored rows back, with a fresh allowance of attempts. Answers how many. */
+export async function retryErrors(command: OneShot, ledger: Ledger, choice: ErrorChoice): Promise<number | 'stopped'> {
+  if (await stopped(command)) return 'stopped';
+  const { session, search } = command;
+  refuseOther(search, await command.insist(() => ledger.fingerprint()));
+  const leases = new Leases(session, search);
+  let put = 0;
+  for (;;) {
+    // Should a rebuild come between, the rows are live in SQL, and the rebuild or the next closure pass queues them.
+    const generation = await command.insist(() => session.generation());
+    const rows = await command.insist(() => ledger.requeueErrors(choice, retryAtOnce));
+    if (rows.length === 0) return put;
+    const paths = await command.insist(() => parentPaths(ledger, rows));
+    const elements = rows.map((row) => elementOf(row, paths.get(row.previous_hash ?? '') ?? null));
+    await leases.requeue(elements, generation);
+    put += rows.length;
+  }
+}

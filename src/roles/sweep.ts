@@ -1,0 +1,50 @@
+import type { Ending, Lease } from '../queue/leases.js';
+import { decodeTravel, encode, Malformed } from '../queue/messages.js';
+import type { Member } from './member.js';
+
+const mostAtOnce = 200;
+
+/** Returns points whose leases expired, quarantines those whose workers keep vanishing, and collects strays of processing_Q. */
+export async function sweep(member: Member, intervalMs: number): Promise<void> {
+  const expired = await member.leases.expired(intervalMs, mostAtOnce);
+  if (expired.length > 0) {
+    const endings = expired.map((lease) => endingOf(member, lease));
+    const renewed = await member.leases.reclaim(endings);
+    const still = endings.filter(({ token }) => !renewed.includes(token));
+    if (renewed.length > 0 && still.length > 0) await member.leases.reclaim(still);
+    const workers = [...new Set(still.map(({ token }) => workerOf(token)))];
+    member.log.warn({ workers }, `${still.length} leases expired: their points run again`);
+  }
+  const { keys } = member.session;
+  const scriptKeys = [keys.search, keys.list('processing_Q'), keys.leased, keys.strays];
+  const strays = await member.session.script<number>('strays', scriptKeys, []);
+  if (strays > 0) member.log.warn(`${strays} elements stood in processing_Q without a lease: they are admitted anew`);
+}
+
+/** A lost machine costs the point no attempt; too many in a row, each another, and the point itself is suspect. */
+function endingOf(member: Member, { token, element }: Lease): Ending {
+  const { space, losses } = member.search;
+  try {
+    const { point, facts } = decodeTravel(element, space);
+    const lost = [...new Set([...(facts.lost ?? []), workerOf(token)])];
+    if (lost.length < losses) return { token, arrival: 'main_Q', element: encode(point.code, { ...facts, lost }) };
+    const { previous_hash, depth, attempt = 1 } = facts;
+    const report = {
+      ...(previous_hash === undefined ? {} : { previous_hash }),
+      depth,
+      attempt,
+      worker: workerOf(token),
+      end_time: new Date().toISOString(),
+      error_kind: 'poison' as const,
+      error_msg: `${lost.length} workers in a row vanished while they ran this point: ${lost.join(', ')}`,
+    };
+    return { token, arrival: 'error_sql_Q', element: encode(point.code, report) };
+  } catch (error) {
+    if (!(error instanceof Malformed)) throw error;
+    return { token, arrival: 'main_Q:malformed' };
+  }
+}
+
+function workerOf(token: string): string {
+  return token.slice(0, token.lastIndexOf('-'));
+}

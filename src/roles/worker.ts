@@ -1,0 +1,280 @@
+import { mkdtemp, rm } from 'node:fs/promises';
+import type { ArtifactStore } from '../artifacts/store.js';
+import type { Lease } from '../queue/leases.js';
+import { decodeTravel, encode, Malformed } from '../queue/messages.js';
+import { Renewer } from '../queue/renewer.js';
+import type { Simulator } from '../simulators/simulator.js';
+import { Bell, pause } from '../support/bell.js';
+import { MachineFault, messageOf, Unavailable } from '../support/errors.js';
+import { Stopped } from '../support/stop.js';
+import { Bench } from './bench.js';
+import { Finisher } from './finisher.js';
+import type { Member } from './member.js';
+import { LeaseLost, Run } from './run.js';
+
+export interface WorkerOptions {
+  /** Worker slots: runs at a time. */
+  concurrency: number;
+  /** End when the search is over. */
+  exitWhenDone: boolean;
+  /** Seconds that a run may take. */
+  timeoutSeconds: number;
+  /** Runs of the program that may fail before the point is an error. */
+  attempts: number;
+  /** Where runs get their directories. */
+  scratch: string;
+}
+
+/** Points are leased ahead for about this long, so that quick runs go by the hundred and slow ones one by one. */
+const aheadMs = 50;
+const mostAhead = 500;
+/** A run that lasts longer is told to SQL as running. */
+const announceAfterMs = 50;
+const announceEveryMs = 25;
+/** After an abort, reports and given-back points have this long to reach Redis. */
+const lastWordMs = 4000;
+const shortestPauseMs = 5;
+const longestPauseMs = 250;
+
+/**
+ * Runs points. Its duties:
+ * 1. see that this machine can run them, and step aside while it cannot;
+ * 2. lease points, as many as the slots run soon, and keep the leases while runs go on;
+ * 3. run each in a fresh directory, warm-started from its parent's files, and store what it leaves;
+ * 4. end each lease: a report, with the neighbours of a stable point; or the point goes back.
+ */
+export class WorkerRole {
+  private readonly pending: Lease[] = [];
+  private readonly held = new Map<string, Run | undefined>();
+  private readonly work = new Bell();
+  private readonly room = new Bell();
+  private readonly lastWord = new AbortController();
+  private readonly finisher: Finisher;
+  private readonly renewer: Renewer;
+  private readonly bench: Bench;
+  private meanRunMs = Number.POSITIVE_INFINITY;
+  private over = false;
+  /** Points whose workers vanished are about: nothing is leased ahead, so that few others share their fate. */
+  private cautious = false;
+  private fail: (error: Error) => void = () => undefined;
+  private readonly failure = new Promise<never>((_, reject) => {
+    this.fail = reject;
+  });
+
+  constructor(
+    private readonly member: Member,
+    private readonly simulator: Simulator,
+    private readonly store: ArtifactStore,
+    private readonly options: WorkerOptions,
+  ) {
+    const { search, session, facts } = member;
+    facts.slots = options.concurrency;
+    facts.ended = 0;
+    this.finisher = new Finisher(member, (tokens, stale) => this.finished(tokens, stale), this.lastWord.signal);
+    const settings = { name: search.name, redisUrl: search.redisUrl, owner: session.owner, leaseMs: search.leaseMs };
+    this.renewer = new Renewer(
+      settings,
+      (tokens) => this.lost(tokens),
+      (error) => this.fail(error),
+    );
+    this.bench = new Bench(member, simulator, store);
+  }
+
+  /** Serves until it is stopped, or until the search is over. Answers whether it was over. */
+  async serve(): Promise<boolean> {
+    const { member } = this;
+    try {
+      if (!(await member.join())) return false;
+      await member.opened();
+      await this.bench.ready();
+      member.log.info({ slots: this.options.concurrency }, 'serving: points run here');
+      await this.serveUntilStopped();
+      return this.over;
+    } finally {
+      await this.renewer.end();
+      await this.simulator.close();
+      await this.store.close();
+    }
+  }
+
+  private async serveUntilStopped(): Promise<void> {
+    const { stop } = this.member;
+    stop.abort.addEventListener('abort', () => {
+      for (const run of this.held.values()) run?.abort(stop.abort.reason);
+      setTimeout(() => this.lastWord.abort(stop.abort.reason), lastWordMs).unref();
+    });
+    const announcing = setInterval(() => this.announce(), announceEveryMs);
+    const sending = this.finisher.run();
+    const slots = Array.from({ length: this.options.concurrency }, (_, slot) => this.runInSlot(slot));
+    try {
+      await Promise.race([this.leaseOn(), this.failure, sending]);
+      this.giveBack(this.pending.splice(0));
+      this.work.ring();
+      await Promise.race([Promise.all(slots), this.failure, sending]);
+      this.finisher.close();
+      await Promise.race([sending, this.failure]);
+    } finally {
+      clearInterval(announcing);
+    }
+  }
+
+  /** Duty 2: leases whenever there is room, until no new work is to be taken. */
+  private async leaseOn(): Promise<void> {
+    const { member } = this;
+    const { stop } = member;
+    let wait = shortestPauseMs;
+    while (!stop.quiet.aborted) {
+      await this.bench.free();
+      const room = this.ahead() - this.held.size;
+      if (room <= 0) {
+        await this.room.heard(stop.quiet);
+        continue;
+      }
+      const leases = await this.take(room);
+      if (leases.length > 0) {
+        wait = shortestPauseMs;
+        continue;
+      }
+      if (this.options.exitWhenDone && member.searchClosed && this.held.size === 0) {
+        this.over = true;
+        return;
+      }
+      // Woken in vain (others were faster, or reports pile up): pause, ever longer, before the next look.
+      await pause(wait, stop.quiet);
+      wait = Math.min(wait * 2, longestPauseMs);
+      await this.awaitWork();
+    }
+  }
+
+  private async take(most: number): Promise<Lease[]> {
+    const { member } = this;
+    const leases = await member.insist(() => member.leases.lease(most), member.stop.quiet).catch(unlessStopped);
+    if (leases.length === 0) return leases;
+    for (const { token } of leases) this.held.set(token, undefined);
+    this.renewer.hold(leases.map(({ token }) => token));
+    const suspects = leases.filter(({ element }) => element.includes('"lost":['));
+    this.cautious = suspects.length > 0;
+    const tooMany = new Set(suspects.slice(this.options.concurrency));
+    this.giveBack([...tooMany]);
+    this.pending.push(...leases.filter((lease) => !tooMany.has(lease)));
+    this.work.ring();
+    return leases;
+  }
+
+  /** The end of the search wakes nobody: whoever is to end with it looks more often. */
+  private async awaitWork(): Promise<void> {
+    const woken = this.member.awaitWork('main_Q');
+    await (this.options.exitWhenDone ? Promise.race([woken, pause(1000)]) : woken);
+  }
+
+  private ahead(): number {
+    const { concurrency } = this.options;
+    if (this.cautious) return concurrency;
+    const soon = Math.floor((concurrency * aheadMs) / this.meanRunMs);
+    return Math.max(concurrency, Math.min(soon, mostAhead));
+  }
+
+  /** Duty 3, one slot's share. */
+  private async runInSlot(slot: number): Promise<void> {
+    const { stop } = this.member;
+    for (;;) {
+      const lease = this.pending.shift();
+      if (lease) await this.runOne(lease, slot);
+      else if (stop.quiet.aborted || this.over) return;
+      else await this.work.heard(stop.quiet);
+    }
+  }
+
+  private async runOne(lease: Lease, slot: number): Promise<void> {
+    if (!this.held.has(lease.token)) return;
+    const { member, options } = this;
+    const begun = performance.now();
+    try {
+      const { point, facts, byHand } = decodeTravel(lease.element, member.search.space);
+      if (byHand) return this.finisher.add({ token: lease.token, arrival: 'main_sql_Q' });
+      const run = new Run(lease, point, facts, slot, {
+        member,
+        simulator: this.simulator,
+        store: this.store,
+        ...options,
+      });
+      if (member.stop.abort.aborted) run.abort(member.stop.abort.reason);
+      this.held.set(lease.token, run);
+      this.finisher.add(await run.done());
+      this.bench.ranWell();
+    } catch (error) {
+      this.failed(lease, error);
+    }
+    const lasted = performance.now() - begun;
+    this.meanRunMs = Number.isFinite(this.meanRunMs) ? 0.9 * this.meanRunMs + 0.1 * lasted : lasted;
+  }
+
+  private failed(lease: Lease, error: unknown): void {
+    if (error instanceof LeaseLost) return;
+    if (error instanceof Malformed) {
+      this.member.log.warn({ element: lease.element.slice(0, 200) }, `malformed, moved aside: ${error.message}`);
+      this.finisher.add({ token: lease.token, arrival: 'main_Q:malformed' });
+      return;
+    }
+    if (!(error instanceof Stopped)) {
+      if (!(error instanceof MachineFault))
+        this.member.log.error(error, 'an error of this program; the point goes back');
+      this.bench.faulted(messageOf(error));
+    }
+    this.giveBack([lease]);
+  }
+
+  private giveBack(leases: readonly Lease[]): void {
+    for (const { token } of leases) this.finisher.add({ token, arrival: 'main_Q' });
+  }
+
+  private finished(tokens: string[], stale: boolean): void {
+    if (stale) this.member.log.warn({ tokens }, 'leases were lost to others: what these runs told does not count');
+    else this.member.facts.ended = (this.member.facts.ended ?? 0) + tokens.length;
+    for (const token of tokens) this.held.delete(token);
+    this.renewer.release(tokens);
+    this.room.ring();
+  }
+
+  private lost(tokens: string[]): void {
+    for (const token of tokens) {
+      const run = this.held.get(token);
+      if (!this.held.delete(token)) continue;
+      this.member.log.warn({ token }, 'a lease was lost to another: its run ends here');
+      run?.abort(new LeaseLost(token));
+    }
+    this.room.ring();
+  }
+
+  /** Tells SQL of runs that last, and the renewer when they must be over. */
+  private announce(): void {
+    const now = performance.now();
+    const runs = [...this.held.values()].filter((run) => run !== undefined);
+    this.member.facts.running = runs.slice(0, 100).map(({ point }) => point.code);
+    const lasting = runs.filter((run) => !run.announced && now - run.begun >= announceAfterMs);
+    if (lasting.length === 0) return;
+    for (const run of lasting) run.announced = true;
+    const news = lasting.map((run) => ({ token: run.lease.token, element: encode(run.point.code, run.news()) }));
+    this.renewer.limit(lasting.map((run) => [run.lease.token, run.latestEnd]));
+    this.member.leases.announce(news).catch((error: unknown) => {
+      // News owns nothing: it is told again when Redis answers.
+      if (!(error instanceof Unavailable)) return this.fail(error as Error);
+      for (const run of lasting) run.announced = false;
+    });
+  }
+}
+
+/** A scratch folder of this worker's own, gone when it ends. */
+export async function withScratch<T>(parent: string, use: (folder: string) => Promise<T>): Promise<T> {
+  const folder = await mkdtemp(`${parent}/atmos-fleet-runs-`);
+  try {
+    return await use(folder);
+  } finally {
+    await rm(folder, { recursive: true, force: true });
+  }
+}
+
+function unlessStopped(error: unknown): Lease[] {
+  if (error instanceof Stopped) return [];
+  throw error;
+}
