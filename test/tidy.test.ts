@@ -8,10 +8,12 @@ const parts = ['queue', 'ledger', 'simulators', 'artifacts'];
 const mayImport: Record<string, readonly string[]> = {
   support: [],
   space: ['support'],
-  config: ['support', 'space'],
+  // A simulator's settings are its own to describe.
+  config: ['support', 'space', 'simulators'],
   queue: ['support', 'space'],
   ledger: ['support', 'space'],
-  simulators: ['support', 'space'],
+  sandboxes: ['support'],
+  simulators: ['support', 'space', 'sandboxes'],
   artifacts: ['support', 'space'],
   roles: ['support', 'space', ...parts],
   dashboard: ['support', 'space', ...parts, 'roles'],

@@ -1,6 +1,7 @@
 import yargs from 'yargs';
 import { UsageError } from '../support/errors.js';
 import { version } from '../support/version.js';
+import { demoCommand } from './demo.js';
 import { killCommand } from './kill.js';
 import { sqlClientCommand, sqlClientMasterCommand } from './sqlClient.js';
 import { starterCommand } from './starter.js';
@@ -11,7 +12,15 @@ import { workerCommand } from './worker.js';
 /** Something that still hangs on after a command ended is not waited for longer. */
 const lingerMs = 2000;
 
-const commands = [starterCommand, sqlClientCommand, sqlClientMasterCommand, workerCommand, killCommand, statusCommand];
+const commands = [
+  demoCommand,
+  starterCommand,
+  sqlClientCommand,
+  sqlClientMasterCommand,
+  workerCommand,
+  killCommand,
+  statusCommand,
+];
 
 /** Runs one command line: `atmos-fleet <role> [options]`. */
 export async function main(args: readonly string[]): Promise<void> {

@@ -1,0 +1,64 @@
+import { type ChildProcess, spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { openSync } from 'node:fs';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { pause } from '../support/bell.js';
+
+const graceMs = 8000;
+
+/** Processes that one command starts, and ends with itself, the latest first. */
+export class Children {
+  private readonly started: { name: string; child: ChildProcess }[] = [];
+  /** Rejects when one of them ends before it was asked to. */
+  readonly failure: Promise<never>;
+  private fail: (error: Error) => void = () => undefined;
+  private ending = false;
+
+  constructor(
+    /** Where each writes its log. */
+    private readonly directory: string,
+    private readonly env: NodeJS.ProcessEnv,
+  ) {
+    this.failure = new Promise<never>((_, reject) => {
+      this.fail = reject;
+    });
+    this.failure.catch(() => undefined);
+  }
+
+  /** Starts a role's own entrypoint. */
+  role(role: string, args: readonly string[], name = role): void {
+    const entrypoint = fileURLToPath(new URL(`../bin/${role}.js`, import.meta.url));
+    this.start(name, process.execPath, [entrypoint, ...args]);
+  }
+
+  /** Starts a program in a process group of its own: Ctrl-C reaches this command alone, which ends all in order. */
+  start(name: string, program: string, args: readonly string[]): void {
+    const log = join(this.directory, `${name}.log`);
+    const output = openSync(log, 'w');
+    const child = spawn(program, args, { env: this.env, stdio: ['ignore', output, output], detached: true });
+    this.started.push({ name, child });
+    child.once('error', (error) => this.fail(error));
+    child.once('exit', (status, signal) => {
+      if (!this.ending) this.fail(new Error(`${name} ended early (${signal ?? `status ${status}`}); its log: ${log}`));
+    });
+  }
+
+  /** Asks all to end, the latest first, and sees that none is left. */
+  async end(): Promise<void> {
+    this.ending = true;
+    const [first, ...others] = this.started;
+    await Promise.all(others.map(({ child }) => endOne(child)));
+    if (first) await endOne(first.child);
+  }
+}
+
+async function endOne(child: ChildProcess): Promise<void> {
+  if (child.pid === undefined || child.exitCode !== null || child.signalCode !== null) return;
+  const ended = once(child, 'exit');
+  child.kill('SIGTERM');
+  const patience = new AbortController();
+  await Promise.race([ended, pause(graceMs, patience.signal).then(() => child.kill('SIGKILL'))]);
+  await ended;
+  patience.abort();
+}

@@ -1,0 +1,174 @@
+import { execFileSync } from 'node:child_process';
+import { copyFileSync, existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join, relative, resolve } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import type { Argv } from 'yargs';
+import { OneShot } from '../roles/oneShot.js';
+import { type Status, status } from '../roles/status.js';
+import { pause } from '../support/bell.js';
+import { UsageError } from '../support/errors.js';
+import { Patience } from '../support/patience.js';
+import { Children } from './children.js';
+import { wholeOption, withCommon } from './options.js';
+import { progressLine, RateMeter } from './progress.js';
+import { describeLattice } from './starter.js';
+import { ledgerOf, openWorkbench, stopOnSignals, type Workbench } from './wire.js';
+
+const shipped = fileURLToPath(new URL('../../scripts/demo.yaml', import.meta.url));
+const defaultDirectory = 'atmos-fleet-demo';
+const interrupted = 130;
+
+export function demoCommand(cli: Argv): Argv {
+  return cli.command(
+    'demo',
+    'the whole fleet on this machine, on a Redis and a database of its own, until its search is over',
+    (yargs) =>
+      withCommon(yargs)
+        .option('workers', wholeOption('--workers', 1, 'worker processes (2)'))
+        .option('directory', {
+          type: 'string',
+          requiresArg: true,
+          describe: `where results and logs go (${defaultDirectory}); what lies there is replaced`,
+        })
+        .example('$0 demo', 'some 13,000 points in seconds')
+        .example('$0 demo --config my-search.yaml', 'a search of your own'),
+    async (options) => {
+      const directory = resolve(options.directory ?? defaultDirectory);
+      const config = resolve(options.config ?? shipped);
+      replaceDirectory(directory);
+      const sockets = mkdtempSync(join(tmpdir(), 'atmos-fleet-'));
+      try {
+        const settings = join(directory, 'atmos-fleet.yaml');
+        copyFileSync(config, settings);
+        process.env.REDIS_URL = `unix:${join(sockets, 'redis.sock')}`;
+        process.env.DATABASE_URL = `sqlite:${join(directory, 'atmos-fleet.db')}`;
+        process.env.ATMOS_FLEET_CONFIG = settings;
+        const bench = openWorkbench('demo', { config: settings, logLevel: options.logLevel ?? 'error' });
+        const children = new Children(directory, process.env);
+        process.exitCode = await runFleet(bench, children, { directory, sockets, workers: options.workers ?? 2 });
+      } finally {
+        rmSync(sockets, { recursive: true, force: true });
+      }
+    },
+  );
+}
+
+interface Place {
+  directory: string;
+  /** A short path: those of sockets are limited. */
+  sockets: string;
+  workers: number;
+}
+
+async function runFleet(bench: Workbench, children: Children, place: Place): Promise<number> {
+  const { stop, search, log } = bench;
+  const unhook = stopOnSignals(stop, log, 0);
+  const command = new OneShot(search, log, new Patience(log));
+  const ledger = ledgerOf(bench.config);
+  try {
+    say(`${search.name}: ${describeLattice(search.space)}`);
+    startAll(children, place);
+    const began = performance.now();
+    const last = await Promise.race([followUntilDone(bench, command, ledger), children.failure]);
+    if (!last.done) {
+      say('stopped; every process is being ended');
+      return interrupted;
+    }
+    say(summary(last, (performance.now() - began) / 1000, place.directory));
+    return 0;
+  } finally {
+    await command.close();
+    await ledger.close();
+    await children.end();
+    unhook();
+  }
+}
+
+function startAll(children: Children, { directory, sockets, workers }: Place): void {
+  const persistence = ['--dir', directory, '--save', '', '--appendonly', 'yes'];
+  const socket = ['--port', '0', '--unixsocket', join(sockets, 'redis.sock'), '--unixsocketperm', '700'];
+  children.start('redis', redisServer(), [...persistence, ...socket, '--pidfile', join(directory, 'redis.pid')]);
+  children.role('sql-client', ['-c']);
+  children.role('sql-client-master', ['-c']);
+  for (let number = 1; number <= workers; number++) children.role('worker', [], `worker-${number}`);
+}
+
+/** Pushes the start once the table is there, and shows how far the search is. */
+async function followUntilDone(
+  bench: Workbench,
+  command: OneShot,
+  ledger: ReturnType<typeof ledgerOf>,
+): Promise<Status> {
+  const { stop, search } = bench;
+  const { session } = command;
+  const rate = new RateMeter();
+  const live = process.stdout.isTTY;
+  await command.insist(() => ledger.fingerprint());
+  const start = search.space.start.code;
+  await command.insist(() => session.connection.ask((redis) => redis.lpush(session.keys.list('main_sql_Q'), start)));
+  for (;;) {
+    const now = await status(command, ledger);
+    const line = progressLine(now, rate.of(now));
+    process.stdout.write(live ? `\r\x1b[K${line}` : `${line}\n`);
+    if (now.done || stop.quiet.aborted) {
+      if (live) say('');
+      return now;
+    }
+    await pause(live ? 200 : 1000, stop.quiet);
+  }
+}
+
+function summary({ states, stable, unstable }: Status, seconds: number, directory: string): string {
+  const points = states.completed + states.error;
+  const at = relative(process.cwd(), directory) || '.';
+  const database = join(at, 'atmos-fleet.db');
+  return `
+The search is over: ${points.toLocaleString('en')} points in ${seconds.toFixed(1)} s, ${Math.round(points / seconds).toLocaleString('en')} points/s.
+  stable    ${stable.toLocaleString('en')}
+  unstable  ${unstable.toLocaleString('en')}
+  errors    ${states.error.toLocaleString('en')}
+
+Results: table parameterspace in ${database}; logs beside it. To look at them:
+  sqlite3 ${database} 'select stable, count(*), min(temperature), max(temperature) from parameterspace group by stable'
+  python3 -c "import sqlite3, pandas; print(pandas.read_sql('select * from parameterspace', sqlite3.connect('${database}')).describe())"`;
+}
+
+/** A second run starts clean; a Redis that an earlier, killed one left behind is ended first. */
+function replaceDirectory(directory: string): void {
+  const marker = join(directory, 'atmos-fleet.yaml');
+  if (existsSync(directory) && !existsSync(marker)) {
+    throw new UsageError(`--directory: ${directory} is there, and no demo made it: name another`);
+  }
+  const pidFile = join(directory, 'redis.pid');
+  if (existsSync(pidFile)) endLeftover(Number(readFileSync(pidFile, 'utf8')), directory);
+  rmSync(directory, { recursive: true, force: true });
+  mkdirSync(directory, { recursive: true });
+}
+
+function endLeftover(pid: number, directory: string): void {
+  try {
+    const command = readFileSync(`/proc/${pid}/cwd/redis.pid`, 'utf8');
+    if (Number(command) === pid && existsSync(join(directory, 'redis.pid'))) process.kill(pid, 'SIGKILL');
+  } catch {
+    // No such process: nothing was left behind.
+  }
+}
+
+function redisServer(): string {
+  for (const program of ['redis-server', 'valkey-server']) {
+    try {
+      execFileSync(program, ['--version'], { stdio: 'ignore' });
+      return program;
+    } catch {
+      // Not this one.
+    }
+  }
+  throw new UsageError(
+    'redis-server is not there. Install it, e.g. `apt-get install redis-server` or `brew install redis`; ./scripts/demo does so',
+  );
+}
+
+function say(text: string): void {
+  process.stdout.write(`${text}\n`);
+}
