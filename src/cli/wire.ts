@@ -96,11 +96,15 @@ export function stopOnSignals(stop: Stop, log: Logger, graceMs: number): () => v
     log.info(`${signal}: takes no new work, ends within ${graceMs / 1000} s`);
     stop.request(signal, graceMs);
   };
-  process.on('SIGTERM', onSignal);
-  process.on('SIGINT', onSignal);
+  // Whoever started this process with a channel, and vanished, wants it no more.
+  const onOrphaned = () => onSignal('SIGTERM');
+  const signals = ['SIGTERM', 'SIGINT', 'SIGHUP'] as const;
+  for (const signal of signals) process.on(signal, onSignal);
+  process.on('disconnect', onOrphaned);
+  process.channel?.unref();
   return () => {
-    process.off('SIGTERM', onSignal);
-    process.off('SIGINT', onSignal);
+    for (const signal of signals) process.off(signal, onSignal);
+    process.off('disconnect', onOrphaned);
   };
 }
 
