@@ -85,6 +85,11 @@ export class Axis {
     return made;
   }
 
+  /** The coordinate that a text names; quick for those met before. Throws `NotAPoint`. */
+  read(text: string): Coordinate {
+    return this.coordinates.get(text) ?? this.at(valueOf(this.name, text));
+  }
+
   private stepsFrom(from: Coordinate): Coordinate[] {
     const by = this.stepAt(from.value);
     if (by === 0) return [];
@@ -198,10 +203,14 @@ export class Space {
         throw new NotAPoint(`${name} is no parameter: there are ${this.names.join(', ')}`);
       if (name === this.filler) throw new NotAPoint(`${name} is the filler: it takes what the others leave`);
     }
-    const values = this.definition.parameters
+    const coordinates = this.definition.parameters
       .filter(({ filler }) => !filler)
-      .map(({ name, start }) => (Object.hasOwn(changes, name) ? changes[name] : start) as number);
-    return this.pointAt(values);
+      .map(({ name, start }, index) => {
+        const value = (Object.hasOwn(changes, name) ? changes[name] : start) as number;
+        if (!Number.isFinite(value)) throw new NotAPoint(`${name} is ${value}, wants a finite number`);
+        return this.legal(index, (this.axes[index] as Axis).at(value));
+      });
+    return this.pointAt(coordinates);
   }
 
   /** Decodes a parameter code, written by this system or by hand: the point with the canonical code. Throws `NotAPoint`. */
@@ -211,19 +220,20 @@ export class Space {
       const found = code.split(',').length;
       throw new NotAPoint(`${found} numbers found, wants ${this.names.length}: ${this.names.join(', ')}`);
     }
-    const values = texts.map((text, index) => {
-      const value = parseNumber(text);
-      if (value === undefined) throw new NotAPoint(`${this.names[index]}: '${clip(text)}' is not a finite number`);
-      return value;
-    });
-    const [given] = this.fillerAt >= 0 ? values.splice(this.fillerAt, 1) : [];
-    const point = this.pointAt(values);
-    if (given !== undefined) {
-      const fits = point.code.split(',')[this.fillerAt];
-      if (formatNumber(given) !== fits)
-        throw new NotAPoint(`${this.filler} is ${formatNumber(given)}, but the others leave ${fits}`);
-    }
+    const [filler] = this.fillerAt >= 0 ? texts.splice(this.fillerAt, 1) : [];
+    const coordinates = texts.map((text, index) => this.legal(index, (this.axes[index] as Axis).read(text)));
+    const point = this.pointAt(coordinates);
+    if (filler !== undefined) this.checkFiller(filler, point);
     return point;
+  }
+
+  private checkFiller(given: string, { code }: Point): void {
+    const fits = code.split(',', this.fillerAt + 1)[this.fillerAt];
+    if (given === fits) return;
+    const value = valueOf(this.filler as string, given);
+    if (formatNumber(value) !== fits) {
+      throw new NotAPoint(`${this.filler} is ${formatNumber(value)}, but the others leave ${fits}`);
+    }
   }
 
   /** Names and numbers, concatenated in order: what the hash is taken of. */
@@ -269,18 +279,18 @@ export class Space {
     return combinations.slice(1).flatMap((moved) => this.close(moved) ?? []);
   }
 
-  private pointAt(values: readonly number[]): Point {
-    const coordinates = values.map((value, index) => {
-      const axis = this.axes[index] as Axis;
-      if (!Number.isFinite(value)) throw new NotAPoint(`${axis.name} is ${value}, wants a finite number`);
-      if (this.filler !== undefined && (value < 0 || value > 1)) {
-        throw new NotAPoint(`${axis.name} is ${formatNumber(value)}, wants a mixing ratio from 0 to 1`);
-      }
-      return axis.at(value);
-    });
+  private pointAt(coordinates: readonly Coordinate[]): Point {
     const point = this.close(coordinates);
     if (!point) throw new NotAPoint(`the others sum to more than 1: nothing is left for ${this.filler}`);
     return point;
+  }
+
+  /** Where there is a filler, every value is a mixing ratio. */
+  private legal(index: number, coordinate: Coordinate): Coordinate {
+    if (this.filler !== undefined && (coordinate.value < 0 || coordinate.value > 1)) {
+      throw new NotAPoint(`${this.axes[index]?.name} is ${coordinate.text}, wants a mixing ratio from 0 to 1`);
+    }
+    return coordinate;
   }
 
   /** The point with these coordinates, or undefined where its filler would be negative. */
@@ -313,6 +323,12 @@ export function exactRemainder(coordinates: readonly Coordinate[]): number {
   const scale = Math.max(total.scale, fillerDigits);
   const rest = 10n ** BigInt(scale) - unitsAt(total, scale);
   return Number(divideToNearest(rest, 10n ** BigInt(scale - fillerDigits))) / 10 ** fillerDigits;
+}
+
+function valueOf(name: string, text: string): number {
+  const value = parseNumber(text);
+  if (value === undefined) throw new NotAPoint(`${name}: '${clip(text)}' is not a finite number`);
+  return value;
 }
 
 function clip(text: string): string {
