@@ -50,6 +50,8 @@ export interface Coordinate {
   readonly decimal: Decimal;
   /** The value in units of 1e-15 where that is exact and whole, NaN otherwise: the quick way to the filler. */
   readonly femto: number;
+  /** 128 bits that stand for this value on this axis, four words. A point's mark is the exclusive or of its coordinates'. */
+  readonly mark: Int32Array;
   /** Where one step leads, −1 … −reach, then +1 … +reach; inside the bounds, each once. */
   readonly steps: readonly Coordinate[];
 }
@@ -80,7 +82,7 @@ export class Axis {
     const known = this.coordinates.get(text);
     if (known) return known;
     if (this.coordinates.size >= coordinatesKept) this.coordinates.clear();
-    const made = new LazyCoordinate(text, value === 0 ? 0 : value, (coordinate) => this.stepsFrom(coordinate));
+    const made = new LazyCoordinate(this.name, text, value === 0 ? 0 : value, (from) => this.stepsFrom(from));
     this.coordinates.set(text, made);
     return made;
   }
@@ -115,8 +117,10 @@ class LazyCoordinate implements Coordinate {
   readonly decimal: Decimal;
   readonly femto: number;
   private found: Coordinate[] | undefined;
+  private marked: Int32Array | undefined;
 
   constructor(
+    private readonly axis: string,
     readonly text: string,
     readonly value: number,
     private readonly find: (from: Coordinate) => Coordinate[],
@@ -130,19 +134,31 @@ class LazyCoordinate implements Coordinate {
     this.found ??= this.find(this);
     return this.found;
   }
+
+  get mark(): Int32Array {
+    this.marked ??= wordsOf(digest('md5', `${this.axis}=${this.text}`, 'hex'));
+    return this.marked;
+  }
 }
 
 /** A legal point. Two points with one code are one point. */
 export class Point {
+  private written: string | undefined;
   private digest: string | undefined;
 
   constructor(
     private readonly space: Space,
     /** One coordinate an axis, in order, the filler left out. */
     readonly coordinates: readonly Coordinate[],
-    /** The numbers of all parameters, in order. */
-    readonly code: string,
+    /** What the others leave of 1; undefined where there is no filler. */
+    readonly rest: number | undefined,
   ) {}
+
+  /** The numbers of all parameters, in order. */
+  get code(): string {
+    this.written ??= this.space.write(this);
+    return this.written;
+  }
 
   /** MD5, 32 hex characters, of names and numbers in order: `O20.21N20.7772982887…`. */
   get hash(): string {
@@ -218,12 +234,18 @@ export class Space {
     });
     const [given] = this.fillerAt >= 0 ? values.splice(this.fillerAt, 1) : [];
     const point = this.pointAt(values);
-    if (given !== undefined) {
-      const fits = point.code.split(',')[this.fillerAt];
-      if (formatNumber(given) !== fits)
-        throw new NotAPoint(`${this.filler} is ${formatNumber(given)}, but the others leave ${fits}`);
+    if (given !== undefined && point.rest !== undefined && given !== point.rest) {
+      const [found, fits] = [given, point.rest].map(formatNumber);
+      throw new NotAPoint(`${this.filler} is ${found}, but the others leave ${fits}`);
     }
     return point;
+  }
+
+  /** The code of a point: its numbers as text. */
+  write({ coordinates, rest }: Pick<Point, 'coordinates' | 'rest'>): string {
+    const texts = coordinates.map(({ text }) => text);
+    if (rest !== undefined) texts.splice(this.fillerAt, 0, formatNumber(rest));
+    return texts.join(',');
   }
 
   /** Names and numbers, concatenated in order: what the hash is taken of. */
@@ -285,13 +307,8 @@ export class Space {
 
   /** The point with these coordinates, or undefined where its filler would be negative. */
   private close(coordinates: readonly Coordinate[]): Point | undefined {
-    const texts = coordinates.map(({ text }) => text);
-    if (this.fillerAt >= 0) {
-      const rest = remainder(coordinates);
-      if (rest < 0) return undefined;
-      texts.splice(this.fillerAt, 0, formatNumber(rest));
-    }
-    return new Point(this, coordinates, texts.join(','));
+    const rest = this.fillerAt >= 0 ? remainder(coordinates) : undefined;
+    return rest !== undefined && rest < 0 ? undefined : new Point(this, coordinates, rest);
   }
 }
 
@@ -313,6 +330,11 @@ export function exactRemainder(coordinates: readonly Coordinate[]): number {
   const scale = Math.max(total.scale, fillerDigits);
   const rest = 10n ** BigInt(scale) - unitsAt(total, scale);
   return Number(divideToNearest(rest, 10n ** BigInt(scale - fillerDigits))) / 10 ** fillerDigits;
+}
+
+/** Four words of 32 bits from the hex digits of an MD5. */
+export function wordsOf(hex: string): Int32Array {
+  return Int32Array.of(...[0, 8, 16, 24].map((at) => Number.parseInt(hex.slice(at, at + 8), 16)));
 }
 
 function clip(text: string): string {
