@@ -53,6 +53,9 @@ export interface PointRow extends NewRow {
   out_path: string | null;
 }
 
+/** What a row holds of a point, as it stands, the parameters' columns included: in any column there may be anything. */
+export type RawRow = Readonly<Record<string, unknown>>;
+
 /** Which errored rows: all, or those of a kind, or whose message contains a text. */
 export interface ErrorChoice {
   kind?: string | undefined;
@@ -255,14 +258,26 @@ export class Ledger {
 
   /** All rows, or those of some kind, in the order of their hashes, page by page. */
   async *rows(where: { state?: State; stable?: boolean } = {}): AsyncGenerator<PointRow[]> {
-    for (let after = ''; ; ) {
-      const rows = await ask<PointRow[]>(
-        this.select().where(where).andWhere('hash', '>', after).orderBy('hash').limit(page),
-      );
-      const last = rows.at(-1);
-      if (!last) return;
-      yield rows.map(tidy);
-      after = last.hash;
+    for await (const rows of this.pages(() => this.select().where(where))) yield (rows as PointRow[]).map(tidy);
+  }
+
+  /** All rows, or those of some kind, as they stand, for one who trusts none of them. */
+  rawRows(where: { state?: State; stable?: boolean } = {}): AsyncGenerator<RawRow[]> {
+    const columns = ['hash', 'code', ...this.parameters, 'previous_hash', 'depth', 'state', 'stable'];
+    return this.pages(() => this.db(this.table).select(columns).where(where));
+  }
+
+  /** What a query finds, in the order of the hashes. A row whose hash is none is counted past, as nothing can be compared to it. */
+  private async *pages(query: () => Knex.QueryBuilder): AsyncGenerator<{ hash?: unknown }[]> {
+    let after: { hash?: unknown } | undefined;
+    for (let past = 0; ; ) {
+      const choice = after === undefined ? query() : query().andWhere('hash', '>', after.hash as string);
+      const rows = await ask<{ hash?: unknown }[]>(choice.orderBy('hash').limit(page).offset(past));
+      if (rows.length === 0) return;
+      yield rows;
+      const last = rows.findLastIndex(({ hash }) => typeof hash === 'string' && /^[0-9a-f]{32}$/.test(hash));
+      past = last < 0 ? past + rows.length : rows.length - 1 - last;
+      after = rows[last] ?? after;
     }
   }
 
