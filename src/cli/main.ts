@@ -6,6 +6,7 @@ import { killCommand } from './kill.js';
 import { sqlClientCommand, sqlClientMasterCommand } from './sqlClient.js';
 import { starterCommand } from './starter.js';
 import { statusCommand } from './status.js';
+import { verifyCommand } from './verify.js';
 import { exitStatusOf } from './wire.js';
 import { workerCommand } from './worker.js';
 
@@ -20,6 +21,7 @@ const commands = [
   workerCommand,
   killCommand,
   statusCommand,
+  verifyCommand,
 ];
 
 /** Runs one command line: `atmos-fleet <role> [options]`. */
