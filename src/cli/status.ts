@@ -3,9 +3,10 @@ import type { Ledger } from '../ledger/ledger.js';
 import type { OneShot } from '../roles/oneShot.js';
 import { type Status, status } from '../roles/status.js';
 import { pause } from '../support/bell.js';
+import { ledgerOf } from './ledger.js';
 import { durationOption, switchOption, withCommon } from './options.js';
 import { progressLine, RateMeter } from './progress.js';
-import { asOneShot, ledgerOf, openWorkbench, stopOnSignals, type Workbench } from './wire.js';
+import { asOneShot, openWorkbench, stopOnSignals, type Workbench } from './wire.js';
 
 const defaultWatchMs = 1000;
 

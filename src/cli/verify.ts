@@ -2,8 +2,9 @@ import type { Argv } from 'yargs';
 import { refuseOther } from '../roles/table.js';
 import { type Problem, type Verdict, verify } from '../roles/verify.js';
 import { Patience } from '../support/patience.js';
+import { ledgerOf } from './ledger.js';
 import { switchOption, wholeOption, withCommon } from './options.js';
-import { ledgerOf, openWorkbench } from './wire.js';
+import { openWorkbench } from './wire.js';
 
 const patienceMs = 10_000;
 const namedByDefault = 100;
