@@ -273,7 +273,13 @@ export class Ledger {
   rawRows(where: { state?: State; stable?: boolean } = {}): AsyncGenerator<RawRow[]> {
     // SQLite keeps rows by a number of its own: the quick way through them, and always a number, whatever stands in the row.
     const key = this.mysql ? 'hash' : '_rowid_';
-    return this.pages<RawRow>(() => this.selectRaw({ [key]: key }).where(where), key);
+    return this.pages<RawRow>(
+      () =>
+        this.selectRaw()
+          .select({ [key]: key })
+          .where(where),
+      key,
+    );
   }
 
   /** Those of these points that have rows, as they stand. */
@@ -295,9 +301,8 @@ export class Ledger {
     }
   }
 
-  private selectRaw(more: Record<string, string> = {}): Knex.QueryBuilder {
-    const columns = ['hash', 'code', ...this.parameters, 'previous_hash', 'depth', 'state', 'stable'];
-    return this.db(this.table).select(more, ...columns);
+  private selectRaw(): Knex.QueryBuilder {
+    return this.db(this.table).select('hash', 'code', ...this.parameters, 'previous_hash', 'depth', 'state', 'stable');
   }
 
   private select() {

@@ -108,6 +108,7 @@ class Verification {
       }
       this.advance(rows.length);
     }
+    this.progress.total = this.found.rows + this.found.stable;
   }
 
   private count({ end, previous }: CheckedRow): void {
