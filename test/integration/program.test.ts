@@ -1,7 +1,7 @@
 import { spawn } from 'node:child_process';
 import { mkdir, readdir, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { beforeAll, describe, expect, it, onTestFinished } from 'vitest';
+import { beforeAll, describe, expect, it, onTestFinished, vi } from 'vitest';
 import { LocalSandbox } from '../../src/sandboxes/local.js';
 import { createSimulator } from '../../src/simulators/index.js';
 import { simulatorSettings } from '../../src/simulators/settings.js';
@@ -9,6 +9,8 @@ import { MachineFault } from '../../src/support/errors.js';
 import { attemptWith } from '../support/attempt.js';
 import { attemptDirectories, temporaryDirectory } from '../support/directories.js';
 import { busyboxImage, containersOf } from '../support/docker.js';
+
+vi.setConfig({ testTimeout: 60_000, hookTimeout: 120_000 });
 
 const timeoutSeconds = 60;
 
@@ -42,7 +44,7 @@ const places: Place[] = [
 ];
 
 describe.each(places)('a program in the sandbox $kind', (place) => {
-  beforeAll(place.ready, 120_000);
+  beforeAll(place.ready);
 
   /** A simulator whose program is a shell script, and the directories of one run of it. */
   async function scripted(script: string, timeout = timeoutSeconds) {

@@ -16,7 +16,7 @@ const killedStatus = 137;
 const stoppedStatus = 143;
 /** The process that keeps a container alive, and the one that reaps orphans. */
 const ownProcesses = 2;
-const pollMilliseconds = 5000;
+const pollMilliseconds = 2000;
 const settleSeconds = 60;
 const lingerMilliseconds = 1000;
 const endMilliseconds = 30_000;

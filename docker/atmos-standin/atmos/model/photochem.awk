@@ -1,4 +1,5 @@
-# Steps to a state that has the fixed mixing ratios: the more of them, the farther it starts from there.
+# Steps to a state that has the fixed mixing ratios, the more of them the farther it starts from there. As in Atmos itself,
+# neither N2 nor H2O makes a difference.
 
 function progress(step, change, time,    line) {
   line = sprintf(" N =%5d  EMAX = %8s FOR O2      AT Z = 1.08E+06 U = 1.14E-15 RHS = 5.05E-20  DT = %8.2E  TIME = %8.2E", step, change, time, time)
@@ -47,7 +48,7 @@ BEGIN {
   distance = 0
   for (k = 1; k <= long; k++) {
     name = names[k]
-    if (ratio[name] > 0 && before[name] > 0) distance += magnitude(ratio[name] - before[name]) / (ratio[name] + before[name])
+    if (name != "H2O" && ratio[name] > 0 && before[name] > 0) distance += magnitude(ratio[name] - before[name]) / (ratio[name] + before[name])
   }
   steps = 40 + int(400 * distance)
   converges = fault != 1 && ratio["O2"] >= 1e-6
