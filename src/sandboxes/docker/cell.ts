@@ -161,18 +161,22 @@ export class DockerCell implements KeptCell {
     });
   }
 
-  /** The container goes by itself once its lifeline is cut; asked to, it goes sooner. */
+  /** Where the engine refuses, the container still goes by itself once its lifeline is cut. */
   private async remove(): Promise<void> {
-    this.lifeline.destroy();
-    await removeContainer(this.container);
+    try {
+      await removeContainer(this.container);
+    } finally {
+      this.lifeline.destroy();
+    }
   }
 }
 
-/** Removes a container with all it holds; one that is gone, or going, is no error. */
+/** Removes a container with all it holds, and waits until it is gone; one that is gone, or going, is no error. */
 export async function removeContainer(container: Docker.Container): Promise<void> {
   await askFor('removing a container', () =>
     container.remove({ force: true, v: true }).catch((error: { statusCode?: number }) => {
-      if (error.statusCode !== 409) throw error;
+      if (error.statusCode === 409) return container.wait({ condition: 'removed' });
+      throw error;
     }),
   );
 }
