@@ -6,7 +6,6 @@ import {
   loadConfig,
   withoutPassword,
 } from '../config/config.js';
-import { Ledger } from '../ledger/ledger.js';
 import { Member } from '../roles/member.js';
 import { OneShot } from '../roles/oneShot.js';
 import type { Search } from '../roles/search.js';
@@ -49,14 +48,6 @@ export function searchOf(config: Config): Search {
   };
 }
 
-export function ledgerOf({ database, parameters }: Config): Ledger {
-  return new Ledger(
-    database.url,
-    database.table,
-    parameters.map(({ name }) => name),
-  );
-}
-
 /** Runs a serving role as a member of the fleet, until it ends or is told to stop; answers what it answers. */
 export async function asMember<T>(
   role: string,
@@ -96,11 +87,15 @@ export function stopOnSignals(stop: Stop, log: Logger, graceMs: number): () => v
     log.info(`${signal}: takes no new work, ends within ${graceMs / 1000} s`);
     stop.request(signal, graceMs);
   };
-  process.on('SIGTERM', onSignal);
-  process.on('SIGINT', onSignal);
+  // Whoever started this process with a channel, and vanished, wants it no more.
+  const onOrphaned = () => onSignal('SIGTERM');
+  const signals = ['SIGTERM', 'SIGINT', 'SIGHUP'] as const;
+  for (const signal of signals) process.on(signal, onSignal);
+  process.on('disconnect', onOrphaned);
+  process.channel?.unref();
   return () => {
-    process.off('SIGTERM', onSignal);
-    process.off('SIGINT', onSignal);
+    for (const signal of signals) process.off(signal, onSignal);
+    process.off('disconnect', onOrphaned);
   };
 }
 
