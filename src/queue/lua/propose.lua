@@ -20,6 +20,7 @@ for i = 3, #ARGV, 2 do
 end
 if generation ~= '' and entered > 0 then
   redis.call('HINCRBY', search, 'known', entered)
+  redis.call('HINCRBY', search, 'proposed', entered)
   redis.call('HINCRBY', search, 'moves', 1)
 end
 return { entered, dropped }
