@@ -99,11 +99,6 @@ export class Batches {
     return Math.max(admitted, 0);
   }
 
-  /** Lets go of a batch without ending it: once its lifetime is over, whoever looks takes it over. */
-  abandon(batch: Batch): void {
-    this.held.delete(batch.id);
-  }
-
   private newId(source: SourceList): string {
     return `${source}/${this.session.owner}/${++this.made}`;
   }
