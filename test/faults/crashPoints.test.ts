@@ -55,9 +55,22 @@ beforeAll(async () => {
 
 let searches = 0;
 
+/** Adds to an error how the search stands. */
+async function explained<T>(tested: TestSearch, act: () => Promise<T>): Promise<T> {
+  try {
+    return await act();
+  } catch (error) {
+    throw new Error(`${(error as Error).message}\n${await tested.told()}`, { cause: error });
+  }
+}
+
 /** Runs a search in which one process may meet one fault; answers what the process wrote of it. */
 async function search(victim: Victim, env: Record<string, string>): Promise<{ met: boolean; wrote: string }> {
   const tested = new TestSearch(`crash-${++searches}`, services, config);
+  return explained(tested, () => searchIn(tested, victim, env));
+}
+
+async function searchIn(tested: TestSearch, victim: Victim, env: Record<string, string>) {
   const { serve } = await startDist();
   const servings: Serving[] = [];
   const start = (role: ServingRole) => servings.push(serve(role, tested.configPath));

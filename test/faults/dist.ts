@@ -2,6 +2,8 @@ import type { Look } from '../../src/queue/look.js';
 
 /** A role that runs within the test's own process. */
 export interface Serving {
+  /** Rejects when it breaks; else never settles before it is ended. */
+  readonly broken: Promise<never>;
   /** Stops it and waits for its end; throws what it broke with. */
   end(): Promise<void>;
 }
@@ -46,7 +48,7 @@ async function load(): Promise<Dist> {
       bring<typeof import('../../src/support/stop.js')>('support/stop.js'),
       bring<typeof import('../../src/support/logger.js')>('support/logger.js'),
     ]);
-  const silent = log.createLogger('test', 'silent');
+  const silent = log.createLogger('test', process.env.TEST_LOG ?? 'silent');
 
   return {
     observe(configPath) {
@@ -73,14 +75,17 @@ async function load(): Promise<Dist> {
       };
       const ended = act()
         .catch((error: unknown) => {
+          stop.now('an error');
           if (!(error instanceof stops.Stopped)) throw error;
         })
         .finally(async () => {
           await joined.leave();
           await rows.close();
         });
-      ended.catch(() => undefined);
+      const broken = ended.then(() => new Promise<never>(() => undefined));
+      broken.catch(() => undefined);
       return {
+        broken,
         async end() {
           stop.now('the test is over');
           await ended;

@@ -130,6 +130,14 @@ export class TestSearch {
     expect(await this.query(`select * from ${this.table}_changes`)).toEqual([]);
   }
 
+  /** How it stands, for a test that failed. */
+  async told(): Promise<string> {
+    const keys = await this.redis.keys(`${this.key('').replaceAll(/[[\]{}]/g, '\\$&')}*`);
+    const rows = await this.query(`select code, state, stable, attempts, worker from ${this.table}`).catch(String);
+    const settings = await this.redis.hgetall(this.key('search'));
+    return JSON.stringify({ look: await this.look(), keys, settings, rows }, null, 1);
+  }
+
   private async close(): Promise<void> {
     this.redis.disconnect();
     await this.observer?.close();

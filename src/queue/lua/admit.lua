@@ -30,7 +30,7 @@ redis.call('DEL', batch)
 redis.call('ZREM', batches, id)
 redis.call('HDEL', taken, id)
 redis.call('HINCRBY', search, 'known', known)
-redis.call('HINCRBY', search, 'proposed', -waited)
+redis.call('HINCRBY', search, 'proposed', 0 - waited)
 redis.call('HINCRBY', search, 'admitted', #admitted)
 redis.call('HINCRBY', search, 'moves', 1)
 return #admitted
