@@ -5,7 +5,7 @@ import { parseNumber } from '../space/decimal.js';
 import { latticeSize } from '../space/lattice.js';
 import { type Dictionary, NotAPoint, type Parameter, type Point, type Space } from '../space/space.js';
 import { UsageError } from '../support/errors.js';
-import { withCommon } from './options.js';
+import { withCommon, withMetrics } from './options.js';
 import { asOneShot, ledgerOf, openWorkbench } from './wire.js';
 
 export function starterCommand(cli: Argv): Argv {
@@ -13,7 +13,7 @@ export function starterCommand(cli: Argv): Argv {
     'starter',
     'push the first point, another root, or errored points once more',
     (yargs) =>
-      withCommon(yargs)
+      withMetrics(withCommon(yargs))
         .option('point', {
           type: 'string',
           requiresArg: true,
