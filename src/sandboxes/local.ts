@@ -40,8 +40,7 @@ export class LocalSandbox implements Sandbox {
     await onDisk(`preparing ${this.scratch}`, async () => {
       await mkdir(this.own, { recursive: true, mode: 0o700 });
       const { uid } = await lstat(this.scratch);
-      if (uid !== userId)
-        throw new MachineFault(`${this.scratch} belongs to another user: set sandbox.scratch`);
+      if (uid !== userId) throw new MachineFault(`${this.scratch} belongs to another user: set sandbox.scratch`);
       await this.removeLeftovers();
       const { bavail, bsize } = await statfs(this.scratch);
       if (bavail * bsize < leastFreeBytes) throw new MachineFault(`The disk of ${this.scratch} is full: make room`);
