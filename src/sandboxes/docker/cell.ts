@@ -16,7 +16,8 @@ const killedStatus = 137;
 const stoppedStatus = 143;
 /** The process that keeps a container alive, and the one that reaps orphans. */
 const ownProcesses = 2;
-const pollMilliseconds = 5000;
+const pollMilliseconds = 2000;
+const settleSeconds = 60;
 const lingerMilliseconds = 1000;
 const endMilliseconds = 30_000;
 
@@ -79,15 +80,14 @@ export class DockerCell implements KeptCell {
     return archive && firstFile(archive, mostBytesRead);
   }
 
-  /** A process that a run left behind could disturb the next one: then the container is not used again. */
+  /** A container with a process that a run left behind, or whose space cannot be emptied, is not used again. */
   async settle(): Promise<boolean> {
     const { Processes } = await ask('listing processes', () => this.container.top());
     if (Processes.length > ownProcesses) return false;
-    if (this.options.checkout) return true;
-    const names = ['input', 'previous', 'output'].map((name) => `${this.directory}/${name}`);
+    const places = this.options.checkout ? ['/tmp'] : [this.directory, '/tmp'];
     const { status } = await this.execute({
-      argv: ['rm', '-rf', '--', ...names],
-      timeoutSeconds: 60,
+      argv: ['find', ...places, '-mindepth', '1', '-maxdepth', '1', '-exec', 'rm', '-rf', '{}', '+'],
+      timeoutSeconds: settleSeconds,
       signal: new AbortController().signal,
     });
     return status === 0;
@@ -161,18 +161,22 @@ export class DockerCell implements KeptCell {
     });
   }
 
-  /** The container goes by itself once its lifeline is cut; asked to, it goes sooner. */
+  /** Where the engine refuses, the container still goes by itself once its lifeline is cut. */
   private async remove(): Promise<void> {
-    this.lifeline.destroy();
-    await removeContainer(this.container);
+    try {
+      await removeContainer(this.container);
+    } finally {
+      this.lifeline.destroy();
+    }
   }
 }
 
-/** Removes a container with all it holds; one that is gone, or going, is no error. */
+/** Removes a container with all it holds, and waits until it is gone; one that is gone, or going, is no error. */
 export async function removeContainer(container: Docker.Container): Promise<void> {
   await askFor('removing a container', () =>
     container.remove({ force: true, v: true }).catch((error: { statusCode?: number }) => {
-      if (error.statusCode !== 409) throw error;
+      if (error.statusCode === 409) return container.wait({ condition: 'removed' });
+      throw error;
     }),
   );
 }

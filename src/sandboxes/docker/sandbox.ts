@@ -129,7 +129,10 @@ export class DockerSandbox implements Sandbox {
         MemorySwap: memory,
         NanoCpus: Math.round(cpus * 1e9),
         PidsLimit: pids,
-        Ulimits: [{ Name: 'fsize', Soft: scratch, Hard: scratch }],
+        Ulimits: [
+          { Name: 'fsize', Soft: scratch, Hard: scratch },
+          { Name: 'core', Soft: 0, Hard: 0 },
+        ],
         LogConfig: { Type: 'none', Config: {} },
         Tmpfs: { '/tmp': `rw,nosuid,nodev,mode=1777,size=${scratch}` },
         Mounts: this.checkout === undefined ? [scratchVolume(scratch)] : [],
