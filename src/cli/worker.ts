@@ -25,7 +25,8 @@ export function workerCommand(cli: Argv): Argv {
     async (options) => {
       const bench = openWorkbench('worker', options);
       const { config, stop } = bench;
-      const run = { timeoutSeconds: config.run.timeoutSeconds, stable: config.stable };
+      const parameters = config.parameters.map(({ name }) => name);
+      const run = { timeoutSeconds: config.run.timeoutSeconds, stable: config.stable, parameters };
       const done = await withScratch(tmpdir(), (scratch) =>
         asMember('worker', bench, options.grace ?? defaultGraceMs, (member) => {
           const store = createArtifactStore(config.artifacts.url, config.name);
