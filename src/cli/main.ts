@@ -32,6 +32,8 @@ export async function main(args: readonly string[]): Promise<void> {
     .wrap(Math.min(120, process.stdout.columns ?? 100))
     .exitProcess(false)
     .fail((message, error) => {
+      // What an option's own check throws arrives as an error of yargs'.
+      if (error?.name === 'YError') throw new UsageError(error.message);
       throw error ?? new UsageError(`${message}; --help tells more`);
     });
   try {

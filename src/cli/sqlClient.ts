@@ -1,18 +1,19 @@
 import type { Argv } from 'yargs';
 import type { Ledger } from '../ledger/ledger.js';
 import { deleteKeys } from '../roles/kill.js';
+import type { Member } from '../roles/member.js';
 import { OneShot } from '../roles/oneShot.js';
 import { sqlClient } from '../roles/sqlClient.js';
 import { sqlClientMaster } from '../roles/sqlClientMaster.js';
 import { Patience } from '../support/patience.js';
 import { ledgerOf } from './ledger.js';
-import { durationOption, switchOption, withCommon } from './options.js';
+import { durationOption, switchOption, withCommon, withMetrics } from './options.js';
 import { asMember, openWorkbench, stopOnSignals, type Workbench } from './wire.js';
 
 const defaultGraceMs = 5000;
 
 function withServing(yargs: Argv) {
-  return withCommon(yargs).option(
+  return withMetrics(withCommon(yargs)).option(
     'grace',
     durationOption('--grace', 'time for the work at hand when told to stop (5s)'),
   );
@@ -77,9 +78,10 @@ async function serve(bench: Workbench, serving: Serving): Promise<void> {
   const ledger = ledgerOf(bench.config);
   try {
     if (serving.create) await createTables(bench, ledger, serving.reset);
-    await asMember(serving.master ? 'sql-client-master' : 'sql-client', bench, serving.graceMs, (member) =>
-      serving.master ? sqlClientMaster(member, ledger, { rebuild: serving.rebuild }) : sqlClient(member, ledger),
-    );
+    const role = serving.master ? 'sql-client-master' : 'sql-client';
+    const serveAs = (member: Member) =>
+      serving.master ? sqlClientMaster(member, ledger, { rebuild: serving.rebuild }) : sqlClient(member, ledger);
+    await asMember(role, bench, serving.graceMs, serveAs, ledger);
   } finally {
     await ledger.close();
   }

@@ -6,7 +6,7 @@ import { latticeSize } from '../space/lattice.js';
 import { type Dictionary, NotAPoint, type Parameter, type Point, type Space } from '../space/space.js';
 import { UsageError } from '../support/errors.js';
 import { ledgerOf } from './ledger.js';
-import { withCommon } from './options.js';
+import { withCommon, withMetrics } from './options.js';
 import { asOneShot, openWorkbench } from './wire.js';
 
 export function starterCommand(cli: Argv): Argv {
@@ -14,7 +14,7 @@ export function starterCommand(cli: Argv): Argv {
     'starter',
     'push the first point, another root, or errored points once more',
     (yargs) =>
-      withCommon(yargs)
+      withMetrics(withCommon(yargs))
         .option('point', {
           type: 'string',
           requiresArg: true,

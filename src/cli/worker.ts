@@ -3,7 +3,7 @@ import type { Argv } from 'yargs';
 import { createArtifactStore } from '../artifacts/index.js';
 import { WorkerRole, withScratch } from '../roles/worker.js';
 import { createSimulator } from '../simulators/index.js';
-import { durationOption, switchOption, wholeOption, withCommon } from './options.js';
+import { durationOption, switchOption, wholeOption, withCommon, withMetrics } from './options.js';
 import { asMember, openWorkbench } from './wire.js';
 
 /** Spot machines give 15 to 30 s of notice: what does not finish soon goes back, to run elsewhere. */
@@ -16,7 +16,7 @@ export function workerCommand(cli: Argv): Argv {
     'worker',
     'run points',
     (yargs) =>
-      withCommon(yargs)
+      withMetrics(withCommon(yargs))
         .option('concurrency', wholeOption('--concurrency', 1, 'worker slots: runs at a time (1)'))
         .option('exit-when-done', switchOption('-exit-when-done', 'end when the search is over'))
         .option('grace', durationOption('--grace', 'time for running points when told to stop; then they go back (5s)'))

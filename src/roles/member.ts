@@ -9,6 +9,7 @@ import { Session } from '../queue/session.js';
 import { pause } from '../support/bell.js';
 import { Unavailable, UsageError } from '../support/errors.js';
 import type { Logger } from '../support/logger.js';
+import type { Meters } from '../support/meters.js';
 import { Patience } from '../support/patience.js';
 import type { Stop } from '../support/stop.js';
 import { version } from '../support/version.js';
@@ -43,6 +44,8 @@ export class Member {
     readonly search: Search,
     readonly log: Logger,
     readonly stop: Stop,
+    /** Counts for those who watch; absent where nobody does. */
+    readonly meters?: Meters,
   ) {
     const host = hostname().replaceAll(/[^A-Za-z0-9-]/g, '-') || 'localhost';
     const id = `${host.slice(0, 50)}-${process.pid}-${randomBytes(3).toString('hex')}`;

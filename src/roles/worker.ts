@@ -230,8 +230,12 @@ export class WorkerRole {
   }
 
   private finished(tokens: string[], stale: boolean): void {
-    if (stale) this.member.log.warn({ tokens }, 'leases were lost to others: what these runs told does not count');
-    else this.member.facts.ended = (this.member.facts.ended ?? 0) + tokens.length;
+    if (stale) {
+      this.member.meters?.lostLeases.inc(tokens.length);
+      this.member.log.warn({ tokens }, 'leases were lost to others: what these runs told does not count');
+    } else {
+      this.member.facts.ended = (this.member.facts.ended ?? 0) + tokens.length;
+    }
     for (const token of tokens) this.held.delete(token);
     this.renewer.release(tokens);
     this.room.ring();
@@ -241,6 +245,7 @@ export class WorkerRole {
     for (const token of tokens) {
       const run = this.held.get(token);
       if (!this.held.delete(token)) continue;
+      this.member.meters?.lostLeases.inc();
       this.member.log.warn({ token }, 'a lease was lost to another: its run ends here');
       run?.abort(new LeaseLost(token));
     }
