@@ -94,11 +94,15 @@ export async function firstFile(archive: Readable, mostBytes: number): Promise<B
 
 type Entry = Readable & { header: Header };
 
-function entriesOf(archive: Readable): AsyncIterable<Entry> {
+async function* entriesOf(archive: Readable): AsyncGenerator<Entry> {
   const entries = extract();
   archive.once('error', (error) => entries.destroy(error));
   archive.pipe(entries as unknown as Writable);
-  return entries as unknown as AsyncIterable<Entry>;
+  try {
+    yield* entries as unknown as AsyncIterable<Entry>;
+  } finally {
+    archive.destroy(); // what is not read would hold its connection
+  }
 }
 
 /** An entry's path below the first name, '' for that itself; undefined for one that leads elsewhere. */
