@@ -136,7 +136,7 @@ class AtmosRun {
       }
     });
     for (const [name, content] of Object.entries(inputs)) await this.keep(name, content);
-    await this.cell.put(input, '.');
+    await this.cell.put({ from: input, to: '.' });
   }
 
   private async photochem(): Promise<Outcome> {
