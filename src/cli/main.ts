@@ -2,6 +2,7 @@ import yargs from 'yargs';
 import { UsageError } from '../support/errors.js';
 import { version } from '../support/version.js';
 import { demoCommand } from './demo.js';
+import { exportCommand } from './export.js';
 import { killCommand } from './kill.js';
 import { sqlClientCommand, sqlClientMasterCommand } from './sqlClient.js';
 import { starterCommand } from './starter.js';
@@ -20,6 +21,7 @@ const commands = [
   workerCommand,
   killCommand,
   statusCommand,
+  exportCommand,
 ];
 
 /** Runs one command line: `atmos-fleet <role> [options]`. */

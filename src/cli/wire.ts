@@ -7,12 +7,15 @@ import {
   withoutPassword,
 } from '../config/config.js';
 import { Ledger } from '../ledger/ledger.js';
+import { Reader } from '../ledger/reader.js';
 import { Member } from '../roles/member.js';
-import { OneShot } from '../roles/oneShot.js';
+import { OneShot, patienceMs } from '../roles/oneShot.js';
 import type { Search } from '../roles/search.js';
+import { refuseOther } from '../roles/table.js';
 import { Space } from '../space/space.js';
 import { messageOf, Unavailable, UsageError } from '../support/errors.js';
 import { createLogger, type Logger } from '../support/logger.js';
+import { Patience } from '../support/patience.js';
 import { Stop, Stopped } from '../support/stop.js';
 
 /** Options that every command has. */
@@ -55,6 +58,29 @@ export function ledgerOf({ database, parameters }: Config): Ledger {
     database.table,
     parameters.map(({ name }) => name),
   );
+}
+
+export function readerOf({ database, parameters }: Config): Reader {
+  return new Reader(
+    database.url,
+    database.table,
+    parameters.map(({ name }) => name),
+  );
+}
+
+/** Reads the table of this search; Redis is not asked. */
+export async function withReader<T>(
+  { config, search, log }: Workbench,
+  act: (reader: Reader) => Promise<T>,
+): Promise<T> {
+  const ledger = ledgerOf(config);
+  const reader = readerOf(config);
+  try {
+    refuseOther(search, await new Patience(log, patienceMs).insist(() => ledger.fingerprint()));
+    return await act(reader);
+  } finally {
+    await Promise.all([ledger.close(), reader.close()]);
+  }
 }
 
 /** Runs a serving role as a member of the fleet, until it ends or is told to stop; answers what it answers. */
