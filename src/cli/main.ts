@@ -1,6 +1,7 @@
 import yargs from 'yargs';
 import { UsageError } from '../support/errors.js';
 import { version } from '../support/version.js';
+import { dashboardCommand } from './dashboard.js';
 import { demoCommand } from './demo.js';
 import { exportCommand } from './export.js';
 import { killCommand } from './kill.js';
@@ -22,6 +23,7 @@ const commands = [
   killCommand,
   statusCommand,
   exportCommand,
+  dashboardCommand,
 ];
 
 /** Runs one command line: `atmos-fleet <role> [options]`. */

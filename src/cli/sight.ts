@@ -1,3 +1,4 @@
+import { describeRow, stateOf } from '../dashboard/sight.js';
 import type { FullRow } from '../ledger/reader.js';
 import type { NeighbourSight, PointSight } from '../roles/point.js';
 import { formatNumber } from '../space/decimal.js';
@@ -6,56 +7,33 @@ import { formatNumber } from '../space/decimal.js';
 const listed = 40;
 
 /** A point's row, chain and neighbours, for a terminal. */
-export function describeSight(sight: PointSight, names: readonly string[]): string {
+export function describePoint(sight: PointSight, names: readonly string[]): string {
   const { hash, code, row, chain, neighbours } = sight;
-  const values = code.split(',').map((text, index) => `  ${(names[index] ?? '').padEnd(14)}${text}`);
+  const values = code.split(',').map((text, index): [string, string] => [names[index] ?? '', text]);
   const lines = [
-    `hash            ${hash}`,
-    `code            ${code}`,
-    ...values,
-    ...(row ? describeRow(row) : ['', 'no row: the search has not met this point']),
+    ...table([['hash', hash], ['code', code], ...values]),
+    '',
+    ...(row ? table(describeRow(row).facts) : ['no row: the search has not met this point']),
     ...(row ? ['', chainTitle(row, chain), ...shortened(chain.map(describeLink))] : []),
     '',
-    `neighbours      ${countsOf(neighbours)}`,
+    `neighbours: ${countsOf(neighbours)}`,
     ...shortened(neighbours.map((one) => `  ${stateOf(one).padEnd(10)}${one.code}`)),
   ];
   return `${lines.join('\n')}\n`;
 }
 
-function describeRow(row: FullRow): string[] {
-  const facts: [string, string | null][] = [
-    ['state', stateOf(row)],
-    ['message', row.complete_msg ?? row.error_msg],
-    ['error kind', row.error_kind],
-    ['temperature', row.temperature === null ? null : `${formatNumber(row.temperature)} K`],
-    ['pressure', row.pressure === null ? null : `${formatNumber(row.pressure)} bar`],
-    ...Object.entries(row.outputs ?? {}).map(([name, value]): [string, string] => [name, formatNumber(value)]),
-    ['attempts', String(row.attempts)],
-    ['worker', row.worker],
-    ['queued', row.queued_at],
-    ['started', row.start_time],
-    ['ended', row.end_time],
-    ['ran', row.run_time === null ? null : `${row.run_time} s`],
-    ['files', row.out_path],
-  ];
-  return facts.flatMap(([name, value]) => (value === null ? [] : [`${name.padEnd(16)}${printable(value)}`]));
+function table(facts: readonly (readonly [string, string])[]): string[] {
+  const width = Math.max(...facts.map(([name]) => name.length)) + 2;
+  return facts.map(([name, value]) => name.padEnd(width) + printable(value).replaceAll('\n', `\n${' '.repeat(width)}`));
 }
 
 function chainTitle({ depth }: FullRow, chain: readonly FullRow[]): string {
-  return chain.length === 0
-    ? `chain           a root (depth ${depth})`
-    : `chain           ${chain.length} points led to it`;
+  if (chain.length === 0) return `chain: none, it is a root (depth ${depth})`;
+  return `chain: ${chain.length} ${chain.length === 1 ? 'point' : 'points'} led to it, the nearest first`;
 }
 
-function describeLink(row: FullRow): string {
-  const temperature = row.temperature === null ? '' : `  ${formatNumber(row.temperature)} K`;
-  return `  ${row.hash}  ${row.code}${temperature}`;
-}
-
-export function stateOf({ state, stable }: Pick<NeighbourSight, 'state' | 'stable'>): string {
-  if (state === undefined) return 'no row';
-  if (state !== 'completed') return state;
-  return stable ? 'stable' : 'unstable';
+function describeLink({ hash, code, temperature }: FullRow): string {
+  return `  ${hash}  ${code}${temperature === null ? '' : `  ${formatNumber(temperature)} K`}`;
 }
 
 function countsOf(neighbours: readonly NeighbourSight[]): string {
@@ -69,6 +47,6 @@ function shortened(lines: string[]): string[] {
 }
 
 /** What a program wrote may hold control characters, which would drive the terminal. */
-function printable(text: string): string {
-  return text.replaceAll(/[^\P{Cc}\n\t]/gu, '�').replaceAll('\n', '\n                ');
+export function printable(text: string): string {
+  return text.replaceAll(/[^\P{Cc}\n\t]/gu, '\u{fffd}');
 }

@@ -6,7 +6,7 @@ import { type Status, status } from '../roles/status.js';
 import { pause } from '../support/bell.js';
 import { durationOption, switchOption, withCommon } from './options.js';
 import { progressLine, RateMeter } from './progress.js';
-import { describeSight } from './sight.js';
+import { describePoint } from './sight.js';
 import { asOneShot, ledgerOf, openWorkbench, stopOnSignals, type Workbench, withReader } from './wire.js';
 
 const defaultWatchMs = 1000;
@@ -48,7 +48,7 @@ export function statusCommand(cli: Argv): Argv {
 async function showPoint(bench: Workbench, name: string, asJson: boolean): Promise<void> {
   const { space } = bench.search;
   const sight = await withReader(bench, (reader) => lookAtPoint(reader, space, name));
-  process.stdout.write(asJson ? `${JSON.stringify(sight)}\n` : describeSight(sight, space.names));
+  process.stdout.write(asJson ? `${JSON.stringify(sight)}\n` : describePoint(sight, space.names));
 }
 
 async function watch({ stop, log }: Workbench, command: OneShot, ledger: Ledger, everyMs: number): Promise<void> {

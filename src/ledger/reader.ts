@@ -39,6 +39,9 @@ export interface RowMark {
   attempts: number;
 }
 
+/** What a map of the search needs of a row. */
+export type MappedRow = Pick<FullRow, (typeof mappedColumns)[number] | 'values'>;
+
 /** Both ends belong to the range. */
 export interface Range {
   name: string;
@@ -64,6 +67,12 @@ const plainColumns = [
   ...['queued_at', 'start_time', 'end_time', 'run_time', 'error_kind', 'error_msg', 'complete_msg', 'out_path'],
   ...['temperature', 'pressure', 'outputs'],
 ];
+const mappedColumns = [
+  ...(['hash', 'depth', 'state', 'stable', 'attempts', 'run_time', 'error_kind', 'error_msg'] as const),
+  ...(['temperature', 'pressure', 'outputs'] as const),
+] as const;
+/** Of an error's message, a map shows this much. */
+const mappedMessage = 300;
 const hashesAtOnce = 500;
 
 /** Reads rows for people: exports, reports, the dashboard. No role that serves the search reads through it. */
@@ -100,35 +109,53 @@ export class Reader {
   async marks(after: string, most: number): Promise<RowMark[]> {
     const query = this.db(this.table).select('hash', 'state', 'stable', 'attempts');
     const rows = await ask<RowMark[]>(query.where('hash', '>', after).orderBy('hash').limit(most));
-    return rows.map((row) => ({ ...row, stable: row.stable === null ? null : Boolean(row.stable) }));
+    return rows.map((row) => ({ ...row, stable: flagOf(row.stable) }));
+  }
+
+  /** The rows that follow a hash, as a map needs them. */
+  async mapped(after: string, most: number): Promise<MappedRow[]> {
+    const rows = await ask<RawRow[]>(this.selectMapped().where('hash', '>', after).orderBy('hash').limit(most));
+    return rows.map((row) => this.tidyMapped(row));
+  }
+
+  /** The rows of these points, as a map needs them. */
+  async findMapped(hashes: readonly string[]): Promise<MappedRow[]> {
+    const rows = await inChunks(hashes, (some) => ask<RawRow[]>(this.selectMapped().whereIn('hash', [...some])));
+    return rows.map((row) => this.tidyMapped(row));
   }
 
   /** The whole rows of these points, as many as there are. */
   async find(hashes: readonly string[]): Promise<FullRow[]> {
-    const found: FullRow[] = [];
-    for (let from = 0; from < hashes.length; from += hashesAtOnce) {
-      const some = hashes.slice(from, from + hashesAtOnce);
-      const rows = await ask<RawRow[]>(
-        this.db(this.table)
-          .select(...plainColumns, ...this.parameters)
-          .whereIn('hash', some),
-      );
-      found.push(...rows.map((row) => this.tidy(row)));
-    }
-    return found;
+    const select = () => this.db(this.table).select(...plainColumns, ...this.parameters);
+    const rows = await inChunks(hashes, (some) => ask<RawRow[]>(select().whereIn('hash', [...some])));
+    return rows.map((row) => this.tidy(row));
+  }
+
+  private selectMapped() {
+    const columns = mappedColumns.filter((name) => name !== 'error_msg');
+    const message = this.db.raw('substr(error_msg, 1, ?) as error_msg', [mappedMessage]);
+    return this.db(this.table).select(...columns, message, ...this.parameters);
+  }
+
+  private tidyMapped(row: RawRow): MappedRow {
+    const plain = Object.fromEntries(mappedColumns.map((name) => [name, row[name]])) as unknown as MappedRow;
+    return { ...plain, values: this.valuesOf(row), stable: flagOf(row.stable), outputs: objectOf(row.outputs) };
+  }
+
+  private valuesOf(row: RawRow): number[] {
+    return this.parameters.map((name) => Number(row[name]));
   }
 
   private tidy(row: RawRow): FullRow {
-    const values = this.parameters.map((name) => Number(row[name]));
     const plain = Object.fromEntries(plainColumns.map((name) => [name, row[name]])) as unknown as FullRow;
     return {
       ...plain,
-      values,
-      stable: row.stable === null ? null : Boolean(row.stable),
+      values: this.valuesOf(row),
+      stable: flagOf(row.stable),
       queued_at: isoOf(row.queued_at),
       start_time: isoOf(row.start_time),
       end_time: isoOf(row.end_time),
-      outputs: typeof row.outputs === 'string' ? JSON.parse(row.outputs) : row.outputs,
+      outputs: objectOf(row.outputs),
     };
   }
 }
@@ -138,6 +165,22 @@ interface RawRow extends Omit<FullRow, 'values' | 'stable' | 'outputs'> {
   /** MySQL parses it, MariaDB and SQLite keep the text. */
   outputs: string | Record<string, number> | null;
   [parameter: string]: unknown;
+}
+
+async function inChunks<T>(hashes: readonly string[], read: (some: readonly string[]) => Promise<T[]>): Promise<T[]> {
+  const found: T[] = [];
+  for (let from = 0; from < hashes.length; from += hashesAtOnce) {
+    found.push(...(await read(hashes.slice(from, from + hashesAtOnce))));
+  }
+  return found;
+}
+
+function flagOf(value: unknown): boolean | null {
+  return value === null ? null : Boolean(value);
+}
+
+function objectOf(outputs: RawRow['outputs']): Record<string, number> | null {
+  return typeof outputs === 'string' ? JSON.parse(outputs) : outputs;
 }
 
 function limitTo(query: Knex.QueryBuilder, { kinds, ranges }: RowChoice): void {
