@@ -127,6 +127,8 @@ export interface About {
   version: string;
   parameters: string[];
   filler: string | null;
+  /** Those that the search takes steps in. */
+  stepped: string[];
   start: Record<string, number>;
   lattice: string;
   /** Whether actions can be had, with the token. */

@@ -77,6 +77,7 @@ function aboutOf({ name, space }: Search, { token, lattice }: DashboardSettings)
     ...{ name, version, lattice },
     parameters: [...space.names],
     filler: space.filler ?? null,
+    stepped: space.axes.filter(({ steps }) => steps).map(({ name }) => name),
     start: space.start.dictionary,
     actions: token !== undefined,
   };

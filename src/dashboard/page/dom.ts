@@ -57,7 +57,8 @@ export function select(
   return made;
 }
 
+/** The label's own text is the control's name, without the options' texts. */
 export function labelled(text: string, control: HTMLElement): HTMLLabelElement {
-  control.removeAttribute('aria-label');
+  control.setAttribute('aria-label', text);
   return element('label', {}, text, control);
 }

@@ -29,7 +29,8 @@ export class Explorer {
   private busy = false;
 
   constructor(
-    private readonly filler: string | null,
+    /** What the search takes steps in: the first two make the first map. */
+    private readonly stepped: readonly string[],
     private readonly choosePoint: (hash: string) => void,
   ) {
     this.map.on('click', (event) => this.clicked(event as { dataIndex: number; value: unknown }));
@@ -67,7 +68,7 @@ export class Explorer {
   private async load(): Promise<void> {
     this.fields = await get<Field[]>('/api/fields');
     this.showControls();
-    if (!this.x || !this.y) return;
+    if (!this.field(this.x) || !this.field(this.y)) return;
     const selection = JSON.stringify(this.selection());
     const [map, lines] = await Promise.all([
       this.loadMap(selection),
@@ -123,9 +124,8 @@ export class Explorer {
   private showControls(): void {
     const usable = this.fields.filter(({ min }) => min !== null);
     const varying = this.varying();
-    const names = varying.filter(({ group }) => group === 'parameter').map(({ name }) => name);
-    this.x ||= names[0] ?? usable[0]?.name ?? '';
-    this.y ||= names.find((name) => name !== this.x && name !== this.filler) ?? usable[1]?.name ?? '';
+    this.x ||= this.stepped[0] ?? usable[0]?.name ?? '';
+    this.y ||= this.stepped[1] ?? usable.find(({ name }) => name !== this.x)?.name ?? this.x;
     const signature = JSON.stringify(usable.map(({ name, values, min, max }) => [name, values ?? [min, max]]));
     if (signature === this.controlsFor || part('limits').contains(document.activeElement)) return;
     this.controlsFor = signature;

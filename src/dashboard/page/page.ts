@@ -17,7 +17,7 @@ part('lattice').textContent = about.lattice;
 showActions(about);
 
 const point = new PointView(about.parameters);
-const explorer = new Explorer(about.filler, (hash) => void point.show(hash));
+const explorer = new Explorer(about.stepped, (hash) => void point.show(hash));
 const nowView = new NowView(beats, (code) => void point.showCode(code));
 onThemeChange(() => {
   nowView.draw();
