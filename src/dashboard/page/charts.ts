@@ -208,7 +208,7 @@ function describeDot(
 /** A line a point, over all fields of the dots. */
 export function linesOption({ fields: names, dots }: Dots, fields: readonly Field[], look: Palette): EChartsCoreOption {
   const axes = names.map((name) => fields.find((field) => field.name === name) as Field);
-  const width = dots.length > 500 ? 0.7 : 1;
+  const [width, opacity] = dots.length > 300 ? [0.7, 0.28] : [1, 0.6];
   return {
     animation: false,
     parallel: { left: 48, right: 64, top: 40, bottom: 22, axisExpandable: false },
@@ -225,18 +225,10 @@ export function linesOption({ fields: names, dots }: Dots, fields: readonly Fiel
       ...(field.min === null ? {} : { min: field.min, max: field.max === field.min ? field.min + 1 : field.max }),
       areaSelectStyle: { width: 16, borderColor: look.accent, color: look.accent, opacity: 0.25 },
     })),
-    legend: {
-      top: 0,
-      left: 'center',
-      itemWidth: 14,
-      textStyle: { color: look.text },
-      data: [...kinds].reverse(),
-      show: false,
-    },
     series: kinds.map((name, kind) => ({
       type: 'parallel',
       name,
-      lineStyle: { color: look.kinds[kind], opacity: 0.28, width },
+      lineStyle: { color: look.kinds[kind], opacity, width },
       inactiveOpacity: 0.03,
       data: dots.filter((dot) => dot.kind === kind).map(({ values }) => values.map((value) => value ?? '-')),
     })),

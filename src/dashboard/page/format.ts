@@ -9,7 +9,7 @@ export function brief(value: number | null): string {
   if (value === null) return '–';
   if (value === 0) return '0';
   const size = Math.abs(value);
-  if (size < 1e-3 || size >= 1e6) return value.toExponential(2).replace(/\.?0+e/, 'e');
+  if (size < 1e-4 || size >= 1e6) return value.toExponential(2).replace(/\.?0+e/, 'e');
   return String(Number(value.toPrecision(5)));
 }
 

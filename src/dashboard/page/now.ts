@@ -76,7 +76,7 @@ function tiles(now: Now): HTMLElement[] {
   return [
     tile('Points', count(now.rows)),
     ...kinds.toReversed().map((kind) => tile(kindTitles[kind], count(now.counts[kind]), kind)),
-    tile('Settled a second', now.rate === null ? '–' : brief(now.rate)),
+    tile('Settled a second', now.rate === null ? '–' : brief(Number(now.rate.toPrecision(3)))),
     tile('Frontier', count(now.frontier)),
     tile('Workers', count(now.roles.filter(({ role, alive }) => role === 'worker' && alive).length)),
   ];
