@@ -1,4 +1,4 @@
-import { type ChildProcess, spawn } from 'node:child_process';
+import { type ChildProcess, type StdioOptions, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { openSync } from 'node:fs';
 import { join } from 'node:path';
@@ -26,17 +26,18 @@ export class Children {
     this.failure.catch(() => undefined);
   }
 
-  /** Starts a role's own entrypoint. */
+  /** Starts a role's own entrypoint, with a channel: should this command vanish, the role sees it close and ends. */
   role(role: string, args: readonly string[], name = role): void {
     const entrypoint = fileURLToPath(new URL(`../bin/${role}.js`, import.meta.url));
-    this.start(name, process.execPath, [entrypoint, ...args]);
+    this.start(name, process.execPath, [entrypoint, ...args], ['ipc']);
   }
 
   /** Starts a program in a process group of its own: Ctrl-C reaches this command alone, which ends all in order. */
-  start(name: string, program: string, args: readonly string[]): void {
+  start(name: string, program: string, args: readonly string[], channel: 'ipc'[] = []): void {
     const log = join(this.directory, `${name}.log`);
     const output = openSync(log, 'w');
-    const child = spawn(program, args, { env: this.env, stdio: ['ignore', output, output], detached: true });
+    const stdio: StdioOptions = ['ignore', output, output, ...channel];
+    const child = spawn(program, args, { env: this.env, stdio, detached: true });
     this.started.push({ name, child });
     child.once('error', (error) => this.fail(error));
     child.once('exit', (status, signal) => {

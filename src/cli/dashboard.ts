@@ -3,9 +3,11 @@ import { createArtifactStore } from '../artifacts/index.js';
 import { secretFrom } from '../config/config.js';
 import { serveDashboard } from '../dashboard/dashboard.js';
 import { UsageError } from '../support/errors.js';
+import { ledgerOf } from './ledger.js';
 import { wholeOption, withCommon } from './options.js';
+import { readerOf } from './reader.js';
 import { describeLattice } from './starter.js';
-import { ledgerOf, openWorkbench, readerOf, stopOnSignals } from './wire.js';
+import { openWorkbench, stopOnSignals } from './wire.js';
 
 const defaultHost = '127.0.0.1';
 const defaultPort = 8080;
@@ -32,7 +34,7 @@ export function dashboardCommand(cli: Argv): Argv {
       const { config, search, log, stop } = openWorkbench('dashboard', options);
       const unhook = stopOnSignals(stop, log, 0);
       const [ledger, reader] = [ledgerOf(config), readerOf(config)];
-      const store = createArtifactStore(config.artifacts.url, config.name);
+      const store = await createArtifactStore(config.artifacts.url, config.name);
       try {
         const settings = { host: options.host ?? defaultHost, port, token, lattice: describeLattice(search.space) };
         await serveDashboard({ search, ledger, reader, store, log, stop }, settings);

@@ -10,7 +10,8 @@ import { UsageError } from '../support/errors.js';
 import { version } from '../support/version.js';
 import { type ExportFormat, encodeRows, exportColumns, exportFormats } from './formats.js';
 import { withCommon } from './options.js';
-import { openWorkbench, type Workbench, withReader } from './wire.js';
+import { withReader } from './reader.js';
+import { openWorkbench, type Workbench } from './wire.js';
 
 /** Rows in memory at a time, and in a row group of a Parquet file. */
 const pageRows = 5000;

@@ -6,16 +6,12 @@ import {
   loadConfig,
   withoutPassword,
 } from '../config/config.js';
-import { Ledger } from '../ledger/ledger.js';
-import { Reader } from '../ledger/reader.js';
 import { Member } from '../roles/member.js';
-import { OneShot, patienceMs } from '../roles/oneShot.js';
+import { OneShot } from '../roles/oneShot.js';
 import type { Search } from '../roles/search.js';
-import { refuseOther } from '../roles/table.js';
 import { Space } from '../space/space.js';
 import { messageOf, Unavailable, UsageError } from '../support/errors.js';
 import { createLogger, type Logger } from '../support/logger.js';
-import { Patience } from '../support/patience.js';
 import { Stop, Stopped } from '../support/stop.js';
 
 /** Options that every command has. */
@@ -52,37 +48,6 @@ export function searchOf(config: Config): Search {
   };
 }
 
-export function ledgerOf({ database, parameters }: Config): Ledger {
-  return new Ledger(
-    database.url,
-    database.table,
-    parameters.map(({ name }) => name),
-  );
-}
-
-export function readerOf({ database, parameters }: Config): Reader {
-  return new Reader(
-    database.url,
-    database.table,
-    parameters.map(({ name }) => name),
-  );
-}
-
-/** Reads the table of this search; Redis is not asked. */
-export async function withReader<T>(
-  { config, search, log }: Workbench,
-  act: (reader: Reader) => Promise<T>,
-): Promise<T> {
-  const ledger = ledgerOf(config);
-  const reader = readerOf(config);
-  try {
-    refuseOther(search, await new Patience(log, patienceMs).insist(() => ledger.fingerprint()));
-    return await act(reader);
-  } finally {
-    await Promise.all([ledger.close(), reader.close()]);
-  }
-}
-
 /** Runs a serving role as a member of the fleet, until it ends or is told to stop; answers what it answers. */
 export async function asMember<T>(
   role: string,
@@ -95,8 +60,9 @@ export async function asMember<T>(
   try {
     return await serve(member);
   } catch (error) {
-    if (!(error instanceof Stopped)) throw error;
-    return undefined;
+    if (error instanceof Stopped) return undefined;
+    stop.now('an error'); // The role's other loops would go on without it.
+    throw error;
   } finally {
     await member.leave();
     unhook();
@@ -122,11 +88,15 @@ export function stopOnSignals(stop: Stop, log: Logger, graceMs: number): () => v
     log.info(`${signal}: takes no new work, ends within ${graceMs / 1000} s`);
     stop.request(signal, graceMs);
   };
-  process.on('SIGTERM', onSignal);
-  process.on('SIGINT', onSignal);
+  // Whoever started this process with a channel, and vanished, wants it no more.
+  const onOrphaned = () => onSignal('SIGTERM');
+  const signals = ['SIGTERM', 'SIGINT', 'SIGHUP'] as const;
+  for (const signal of signals) process.on(signal, onSignal);
+  process.on('disconnect', onOrphaned);
+  process.channel?.unref();
   return () => {
-    process.off('SIGTERM', onSignal);
-    process.off('SIGINT', onSignal);
+    for (const signal of signals) process.off(signal, onSignal);
+    process.off('disconnect', onOrphaned);
   };
 }
 

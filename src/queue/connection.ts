@@ -13,6 +13,7 @@ const scriptNames = [
   'close',
   'drop',
   'expired',
+  'fill',
   'finish',
   'lease',
   'look',
@@ -40,7 +41,7 @@ const scripts = new Map(
 
 /** Replies after which the same call may succeed later: Redis restarts, fails over, is full or busy, or the search reopens. */
 const passing =
-  /^(READONLY|LOADING|OOM|MISCONF|BUSY|UNBLOCKED|NOREPLICAS|MASTERDOWN|CLUSTERDOWN|TRYAGAIN|NOAUTH|WRONGPASS|NOPERM|GENERATION|ERR max number of clients)/;
+  /(?:^|: -)(READONLY|LOADING|OOM|MISCONF|BUSY|UNBLOCKED|NOREPLICAS|MASTERDOWN|CLUSTERDOWN|TRYAGAIN|NOAUTH|WRONGPASS|NOPERM|GENERATION|ERR max number of clients)/;
 const broken =
   /closed|ended|timed? ?out|writeable|ECONN|ENOENT|EPIPE|ENOTFOUND|EAI_AGAIN|EHOST|ENETUNREACH|retries per request|Socket/i;
 

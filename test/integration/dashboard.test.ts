@@ -69,11 +69,8 @@ async function seed({ search }: Stage): Promise<{ hash: string; code: string }[]
   const folder = join(search.folder, 'run');
   mkdirSync(join(folder, 'deep'), { recursive: true });
   writeFileSync(join(folder, 'deep', 'profile.html'), hostile);
-  const out_path = await createArtifactStore(`file:${search.folder}/results`, 'test').save(
-    folder,
-    points[0]?.hash ?? '',
-    'token-1',
-  );
+  const store = await createArtifactStore(`file:${search.folder}/results`, 'test');
+  const out_path = await store.save(folder, points[0]?.hash ?? '', 'token-1');
   const nothing = {
     start_time: null,
     end_time: '2026-01-31T12:00:00.000Z',
