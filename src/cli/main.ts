@@ -17,6 +17,8 @@ const commands: Record<string, () => Promise<Command>> = {
   kill: async () => (await import('./kill.js')).killCommand,
   status: async () => (await import('./status.js')).statusCommand,
   verify: async () => (await import('./verify.js')).verifyCommand,
+  export: async () => (await import('./export.js')).exportCommand,
+  dashboard: async () => (await import('./dashboard.js')).dashboardCommand,
   demo: async () => (await import('./demo.js')).demoCommand,
 };
 
