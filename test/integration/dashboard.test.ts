@@ -35,7 +35,7 @@ interface Stage {
 /** A search on a Redis and a SQLite file of its own, and a dashboard that shows it. */
 async function stage(env: Record<string, string> = {}): Promise<Stage & { dashboard: Role }> {
   const redis = await startRedis();
-  const search = testSearch({ parameters, search: { mode: 'sides', reach: 1 }, redis: { url: `unix:${redis.url}` } });
+  const search = testSearch({ parameters, search: { mode: 'sides', reach: 1 }, redis: { url: redis.url } });
   const ledger = search.ledger();
   await ledger.create(search.fingerprint);
   await ledger.close();
@@ -416,7 +416,7 @@ describe('the server', () => {
 
   test('stays up while Redis is away, and says so', async () => {
     const redis = await startRedis();
-    const search = testSearch({ parameters, redis: { url: `unix:${redis.url}` } });
+    const search = testSearch({ parameters, redis: { url: redis.url } });
     const dashboard = await startRole('dashboard', ['--port', '0'], { config: search.path });
     const url = /http:\/\/[^,\s]+/.exec((await dashboard.line(/the page is at/)).msg)?.[0];
     await dashboard.line(/is not there yet/);
