@@ -136,7 +136,8 @@ const behaviour: RedisOptions = {
   lazyConnect: true,
   enableOfflineQueue: false,
   autoResendUnfulfilledCommands: false,
-  maxRetriesPerRequest: null,
+  // What is under way when a connection breaks fails with it: with null, ioredis would never settle such a command.
+  maxRetriesPerRequest: 0,
   connectTimeout: 5000,
   socketTimeout: (blockSeconds + 5) * 1000,
   maxLoadingRetryTime: 1000,
