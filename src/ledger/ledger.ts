@@ -1,6 +1,8 @@
 import type { Knex } from 'knex';
+import { isoNow } from '../support/clock.js';
 import { Unavailable, UsageError } from '../support/errors.js';
 import { ask, connectDatabase } from './connect.js';
+import { literal, type SqlValue } from './literals.js';
 import { createMetaTable, createPointTable, schemaVersion } from './schema.js';
 
 export type State = 'queue' | 'running' | 'error' | 'completed';
@@ -50,6 +52,9 @@ export interface PointRow extends NewRow {
   attempts: number;
   out_path: string | null;
 }
+
+/** What a row holds of a point, as it stands, the parameters' columns included: in any column there may be anything. */
+export type RawRow = Readonly<Record<string, unknown>>;
 
 /** Which errored rows: all, or those of a kind, or whose message contains a text. */
 export interface ErrorChoice {
@@ -149,7 +154,7 @@ export class Ledger {
   /** Enters points as queued; those that have a row are left as they are. */
   async insertQueued(rows: readonly NewRow[]): Promise<void> {
     if (rows.length === 0) return;
-    const now = timeOf(new Date().toISOString());
+    const now = timeOf(isoNow());
     const columns = ['hash', 'code', ...this.parameters, 'previous_hash', 'depth', 'state', 'queued_at', 'start_time'];
     const values = rows.map((row) => [...this.identity(row), 'queue', now, now]);
     // Not `insert ignore`: that would swallow errors in the data too.
@@ -162,7 +167,7 @@ export class Ledger {
    */
   async settle(rows: readonly SettledRow[]): Promise<void> {
     if (rows.length === 0) return;
-    const now = timeOf(new Date().toISOString());
+    const now = timeOf(isoNow());
     const columns = [
       'hash',
       'code',
@@ -187,22 +192,14 @@ export class Ledger {
   async markRunning(rows: readonly RunningRow[]): Promise<void> {
     for (let from = 0; from < rows.length; from += statementRows) {
       const some = rows.slice(from, from + statementRows);
-      const choice = (
-        column: string,
-        of: (row: RunningRow) => string | number | null,
-      ): [string, (string | number | null)[]] => [
-        `${column} = case hash ${some.map(() => 'when ? then ?').join(' ')} end`,
-        some.flatMap((row) => [row.hash, of(row)]),
-      ];
-      const [worker, workers] = choice('worker', (row) => row.worker);
-      const [start, starts] = choice('start_time', (row) => timeOf(row.start_time));
-      const [attempts, numbers] = choice('attempts', (row) => row.attempts);
-      const newer = `attempts <= case hash ${some.map(() => 'when ? then ?').join(' ')} end`;
-      const hashes = some.map((row) => row.hash);
+      const byHash = (of: (row: RunningRow) => SqlValue) =>
+        `case hash ${some.map((row) => `when '${row.hash}' then ${this.literal(of(row))}`).join(' ')} end`;
+      const attempts = byHash((row) => row.attempts);
       await this.write(
-        `update ${this.table} set ${worker}, ${start}, ${attempts}, state = 'running'
-          where hash in (${hashes.map(() => '?').join(', ')}) and state in ('queue', 'running') and ${newer}`,
-        [...workers, ...starts, ...numbers, ...hashes, ...some.flatMap((row) => [row.hash, row.attempts])],
+        `update ${this.table} set worker = ${byHash((row) => clip(row.worker, 255))},
+          start_time = ${byHash((row) => timeOf(row.start_time))}, attempts = ${attempts}, state = 'running'
+          where hash in (${some.map((row) => `'${row.hash}'`).join(', ')})
+          and state in ('queue', 'running') and attempts <= ${attempts}`,
       );
     }
   }
@@ -232,7 +229,7 @@ export class Ledger {
           .update({
             state: 'queue',
             attempts: this.db.raw('attempts + 1'),
-            start_time: timeOf(new Date().toISOString()),
+            start_time: timeOf(isoNow()),
             error_kind: null,
             error_msg: null,
           });
@@ -261,14 +258,26 @@ export class Ledger {
 
   /** All rows, or those of some kind, in the order of their hashes, page by page. */
   async *rows(where: { state?: State; stable?: boolean } = {}): AsyncGenerator<PointRow[]> {
-    for (let after = ''; ; ) {
-      const rows = await ask<PointRow[]>(
-        this.select().where(where).andWhere('hash', '>', after).orderBy('hash').limit(page),
-      );
-      const last = rows.at(-1);
-      if (!last) return;
-      yield rows.map(tidy);
-      after = last.hash;
+    for await (const rows of this.pages(() => this.select().where(where))) yield (rows as PointRow[]).map(tidy);
+  }
+
+  /** All rows, or those of some kind, as they stand, for one who trusts none of them. */
+  rawRows(where: { state?: State; stable?: boolean } = {}): AsyncGenerator<RawRow[]> {
+    const columns = ['hash', 'code', ...this.parameters, 'previous_hash', 'depth', 'state', 'stable'];
+    return this.pages(() => this.db(this.table).select(columns).where(where));
+  }
+
+  /** What a query finds, in the order of the hashes. A row whose hash is none is counted past, as nothing can be compared to it. */
+  private async *pages(query: () => Knex.QueryBuilder): AsyncGenerator<{ hash?: unknown }[]> {
+    let after: { hash?: unknown } | undefined;
+    for (let past = 0; ; ) {
+      const choice = after === undefined ? query() : query().andWhere('hash', '>', after.hash as string);
+      const rows = await ask<{ hash?: unknown }[]>(choice.orderBy('hash').limit(page).offset(past));
+      if (rows.length === 0) return;
+      yield rows;
+      const last = rows.findLastIndex(({ hash }) => typeof hash === 'string' && /^[0-9a-f]{32}$/.test(hash));
+      past = last < 0 ? past + rows.length : rows.length - 1 - last;
+      after = rows[last] ?? after;
     }
   }
 
@@ -285,11 +294,11 @@ export class Ledger {
     );
   }
 
-  private identity({ hash, code, previous_hash, depth }: NewRow): unknown[] {
+  private identity({ hash, code, previous_hash, depth }: NewRow): SqlValue[] {
     return [hash, code, ...code.split(',').map(Number), previous_hash, depth];
   }
 
-  private results(row: SettledRow): unknown[] {
+  private results(row: SettledRow): SqlValue[] {
     return [
       row.stable === null ? null : Number(row.stable),
       clip(row.worker, 255),
@@ -308,17 +317,18 @@ export class Ledger {
   }
 
   /** One statement for all rows. */
-  private async insert(columns: readonly string[], rows: readonly unknown[][], conflict: string): Promise<void> {
-    const row = `(${columns.map(() => '?').join(', ')})`;
+  private insert(columns: readonly string[], rows: readonly SqlValue[][], conflict: string): Promise<void> {
     const names = columns.map((column) => this.quoted(column)).join(', ');
-    await this.write(
-      `insert into ${this.table} (${names}) values ${rows.map(() => row).join(', ')} ${conflict}`,
-      rows.flat(),
-    );
+    const values = rows.map((row) => `(${row.map((value) => this.literal(value)).join(',')})`);
+    return this.write(`insert into ${this.table} (${names}) values ${values.join(',')} ${conflict}`);
   }
 
-  private async write(sql: string, values: readonly unknown[]): Promise<void> {
-    await ask(this.db.raw(sql, values as Knex.RawBinding[]));
+  private literal(value: SqlValue): string {
+    return literal(value, this.mysql ? 'mysql' : 'sqlite');
+  }
+
+  private async write(statement: string): Promise<void> {
+    await ask(this.db.raw(statement));
   }
 
   private get onDuplicate(): string {
@@ -358,9 +368,14 @@ function tidy(row: PointRow): PointRow {
   return { ...row, stable: row.stable === null ? null : Boolean(row.stable) };
 }
 
+/** As this program writes times; days that every month has. */
+const usualTime = /^\d{4}-(?:0[1-9]|1[0-2])-(?:0[1-9]|1\d|2[0-8])T(?:[01]\d|2[0-3]):[0-5]\d:[0-5]\d\.\d{3}Z$/;
+
 /** `2026-01-31T12:00:00.000Z` as SQL writes it, UTC. */
 function timeOf(iso: string | null): string | null {
-  return iso === null ? null : new Date(iso).toISOString().replace('T', ' ').replace('Z', '');
+  if (iso === null) return null;
+  const text = usualTime.test(iso) ? iso : new Date(iso).toISOString();
+  return `${text.slice(0, 10)} ${text.slice(11, 23)}`;
 }
 
 function clip(text: string | null, longest: number): string | null {

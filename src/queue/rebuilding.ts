@@ -67,6 +67,12 @@ export class Rebuilding {
     await this.session.connection.ask((redis) => redis.sadd(this.session.keys.rebuilt('seen'), ...hashes));
   }
 
+  /** Whether these hashes are marked. */
+  async known(hashes: readonly string[]): Promise<boolean[]> {
+    const { keys, connection } = this.session;
+    return (await connection.ask((redis) => redis.smismember(keys.rebuilt('seen'), ...hashes))).map(Boolean);
+  }
+
   async enqueue(elements: readonly string[]): Promise<void> {
     if (elements.length === 0) return;
     await this.session.connection.ask((redis) => redis.lpush(this.session.keys.rebuilt('main_Q'), ...elements));

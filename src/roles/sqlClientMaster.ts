@@ -7,7 +7,7 @@ import { pause } from '../support/bell.js';
 import { messageOf, Unavailable } from '../support/errors.js';
 import { Stopped } from '../support/stop.js';
 import type { Member } from './member.js';
-import { proposalsOf } from './proposals.js';
+import { missingProposals } from './proposals.js';
 import { rebuild } from './rebuild.js';
 import { sort } from './settling.js';
 import { sweep } from './sweep.js';
@@ -176,7 +176,7 @@ class Keeper {
     const { member, ledger } = this;
     let entered = 0;
     for await (const rows of ledger.rows({ state: 'completed', stable: true })) {
-      const proposals = proposalsOf(rows, member.search.space);
+      const proposals = await missingProposals(rows, member.search.space, (hashes) => member.leases.known(hashes));
       for (let from = 0; from < proposals.length; from += proposeChunk) {
         entered += (await member.leases.propose(proposals.slice(from, from + proposeChunk))).entered;
       }

@@ -50,6 +50,8 @@ export interface Coordinate {
   readonly decimal: Decimal;
   /** The value in units of 1e-15 where that is exact and whole, NaN otherwise: the quick way to the filler. */
   readonly femto: number;
+  /** 128 bits that stand for this value on this axis, four words. A point's mark is the exclusive or of its coordinates'. */
+  readonly mark: Int32Array;
   /** Where one step leads, −1 … −reach, then +1 … +reach; inside the bounds, each once. */
   readonly steps: readonly Coordinate[];
 }
@@ -80,9 +82,14 @@ export class Axis {
     const known = this.coordinates.get(text);
     if (known) return known;
     if (this.coordinates.size >= coordinatesKept) this.coordinates.clear();
-    const made = new LazyCoordinate(text, value === 0 ? 0 : value, (coordinate) => this.stepsFrom(coordinate));
+    const made = new LazyCoordinate(this.name, text, value === 0 ? 0 : value, (from) => this.stepsFrom(from));
     this.coordinates.set(text, made);
     return made;
+  }
+
+  /** The coordinate that a text names; quick for those met before. Throws `NotAPoint`. */
+  read(text: string): Coordinate {
+    return this.coordinates.get(text) ?? this.at(numberFrom(this.name, text));
   }
 
   private stepsFrom(from: Coordinate): Coordinate[] {
@@ -115,8 +122,10 @@ class LazyCoordinate implements Coordinate {
   readonly decimal: Decimal;
   readonly femto: number;
   private found: Coordinate[] | undefined;
+  private marked: Int32Array | undefined;
 
   constructor(
+    private readonly axis: string,
     readonly text: string,
     readonly value: number,
     private readonly find: (from: Coordinate) => Coordinate[],
@@ -130,19 +139,31 @@ class LazyCoordinate implements Coordinate {
     this.found ??= this.find(this);
     return this.found;
   }
+
+  get mark(): Int32Array {
+    this.marked ??= wordsOf(digest('md5', `${this.axis}=${this.text}`, 'hex'));
+    return this.marked;
+  }
 }
 
 /** A legal point. Two points with one code are one point. */
 export class Point {
+  private written: string | undefined;
   private digest: string | undefined;
 
   constructor(
     private readonly space: Space,
     /** One coordinate an axis, in order, the filler left out. */
     readonly coordinates: readonly Coordinate[],
-    /** The numbers of all parameters, in order. */
-    readonly code: string,
+    /** What the others leave of 1; undefined where there is no filler. */
+    readonly rest: number | undefined,
   ) {}
+
+  /** The numbers of all parameters, in order. */
+  get code(): string {
+    this.written ??= this.space.write(this);
+    return this.written;
+  }
 
   /** MD5, 32 hex characters, of names and numbers in order: `O20.21N20.7772982887…`. */
   get hash(): string {
@@ -198,10 +219,14 @@ export class Space {
         throw new NotAPoint(`${name} is no parameter: there are ${this.names.join(', ')}`);
       if (name === this.filler) throw new NotAPoint(`${name} is the filler: it takes what the others leave`);
     }
-    const values = this.definition.parameters
+    const coordinates = this.definition.parameters
       .filter(({ filler }) => !filler)
-      .map(({ name, start }) => (Object.hasOwn(changes, name) ? changes[name] : start) as number);
-    return this.pointAt(values);
+      .map(({ name, start }, index) => {
+        const value = (Object.hasOwn(changes, name) ? changes[name] : start) as number;
+        if (!Number.isFinite(value)) throw new NotAPoint(`${name} is ${value}, wants a finite number`);
+        return this.legal(index, (this.axes[index] as Axis).at(value));
+      });
+    return this.pointAt(coordinates);
   }
 
   /** Decodes a parameter code, written by this system or by hand: the point with the canonical code. Throws `NotAPoint`. */
@@ -211,19 +236,25 @@ export class Space {
       const found = code.split(',').length;
       throw new NotAPoint(`${found} numbers found, wants ${this.names.length}: ${this.names.join(', ')}`);
     }
-    const values = texts.map((text, index) => {
-      const value = parseNumber(text);
-      if (value === undefined) throw new NotAPoint(`${this.names[index]}: '${clip(text)}' is not a finite number`);
-      return value;
-    });
-    const [given] = this.fillerAt >= 0 ? values.splice(this.fillerAt, 1) : [];
-    const point = this.pointAt(values);
-    if (given !== undefined) {
-      const fits = point.code.split(',')[this.fillerAt];
-      if (formatNumber(given) !== fits)
-        throw new NotAPoint(`${this.filler} is ${formatNumber(given)}, but the others leave ${fits}`);
-    }
+    const [filler] = this.fillerAt >= 0 ? texts.splice(this.fillerAt, 1) : [];
+    const coordinates = texts.map((text, index) => this.legal(index, (this.axes[index] as Axis).read(text)));
+    const point = this.pointAt(coordinates);
+    if (filler !== undefined) this.checkFiller(filler, point);
     return point;
+  }
+
+  private checkFiller(text: string, { rest }: Point): void {
+    const given = numberFrom(this.filler as string, text);
+    if (given === rest) return;
+    const [found, fits] = [given, rest as number].map(formatNumber);
+    throw new NotAPoint(`${this.filler} is ${found}, but the others leave ${fits}`);
+  }
+
+  /** The code of a point: its numbers as text. */
+  write({ coordinates, rest }: Pick<Point, 'coordinates' | 'rest'>): string {
+    const texts = coordinates.map(({ text }) => text);
+    if (rest !== undefined) texts.splice(this.fillerAt, 0, formatNumber(rest));
+    return texts.join(',');
   }
 
   /** Names and numbers, concatenated in order: what the hash is taken of. */
@@ -269,29 +300,24 @@ export class Space {
     return combinations.slice(1).flatMap((moved) => this.close(moved) ?? []);
   }
 
-  private pointAt(values: readonly number[]): Point {
-    const coordinates = values.map((value, index) => {
-      const axis = this.axes[index] as Axis;
-      if (!Number.isFinite(value)) throw new NotAPoint(`${axis.name} is ${value}, wants a finite number`);
-      if (this.filler !== undefined && (value < 0 || value > 1)) {
-        throw new NotAPoint(`${axis.name} is ${formatNumber(value)}, wants a mixing ratio from 0 to 1`);
-      }
-      return axis.at(value);
-    });
+  private pointAt(coordinates: readonly Coordinate[]): Point {
     const point = this.close(coordinates);
     if (!point) throw new NotAPoint(`the others sum to more than 1: nothing is left for ${this.filler}`);
     return point;
   }
 
+  /** Where there is a filler, every value is a mixing ratio. */
+  private legal(index: number, coordinate: Coordinate): Coordinate {
+    if (this.filler !== undefined && (coordinate.value < 0 || coordinate.value > 1)) {
+      throw new NotAPoint(`${this.axes[index]?.name} is ${coordinate.text}, wants a mixing ratio from 0 to 1`);
+    }
+    return coordinate;
+  }
+
   /** The point with these coordinates, or undefined where its filler would be negative. */
   private close(coordinates: readonly Coordinate[]): Point | undefined {
-    const texts = coordinates.map(({ text }) => text);
-    if (this.fillerAt >= 0) {
-      const rest = remainder(coordinates);
-      if (rest < 0) return undefined;
-      texts.splice(this.fillerAt, 0, formatNumber(rest));
-    }
-    return new Point(this, coordinates, texts.join(','));
+    const rest = this.fillerAt >= 0 ? remainder(coordinates) : undefined;
+    return rest !== undefined && rest < 0 ? undefined : new Point(this, coordinates, rest);
   }
 }
 
@@ -313,6 +339,17 @@ export function exactRemainder(coordinates: readonly Coordinate[]): number {
   const scale = Math.max(total.scale, fillerDigits);
   const rest = 10n ** BigInt(scale) - unitsAt(total, scale);
   return Number(divideToNearest(rest, 10n ** BigInt(scale - fillerDigits))) / 10 ** fillerDigits;
+}
+
+/** Four words of 32 bits from the hex digits of an MD5. */
+export function wordsOf(hex: string): Int32Array {
+  return Int32Array.of(...[0, 8, 16, 24].map((at) => Number.parseInt(hex.slice(at, at + 8), 16)));
+}
+
+function numberFrom(name: string, text: string): number {
+  const value = parseNumber(text);
+  if (value === undefined) throw new NotAPoint(`${name}: '${clip(text)}' is not a finite number`);
+  return value;
 }
 
 function clip(text: string): string {
