@@ -10,11 +10,9 @@ import type { Ledger } from '../ledger/ledger.js';
 import { Member } from '../roles/member.js';
 import { OneShot } from '../roles/oneShot.js';
 import type { Search } from '../roles/search.js';
-import { Watching } from '../roles/watching.js';
 import { Space } from '../space/space.js';
 import { messageOf, Unavailable, UsageError } from '../support/errors.js';
 import { createLogger, type Logger } from '../support/logger.js';
-import { Meters } from '../support/meters.js';
 import type { Patience } from '../support/patience.js';
 import { type Address, serveProbes } from '../support/probes.js';
 import { Stop, Stopped } from '../support/stop.js';
@@ -66,11 +64,15 @@ export async function asMember<T>(
   ledger?: Ledger,
 ): Promise<T | undefined> {
   const unhook = stopOnSignals(stop, log, graceMs);
-  const meters = watchedAt && new Meters();
+  // Loaded only where it is asked for: most processes start without.
+  const watching = watchedAt && (await import('../roles/watching.js'));
+  const meters = watching && new watching.Meters();
   const member = new Member(role, search, log, stop, meters);
   const hindrance = () => member.facts.benched;
   try {
-    if (meters) await serveProbes(watchedAt, new Watching(meters, member.session, ledger, hindrance));
+    if (watching && meters) {
+      await serveProbes(watchedAt, new watching.Watching(meters, member.session, ledger, hindrance));
+    }
     return await serve(member);
   } catch (error) {
     if (error instanceof Stopped) return undefined;
@@ -91,7 +93,10 @@ export async function asOneShot<T>(
 ): Promise<T> {
   const command = new OneShot(search, log, patience);
   try {
-    if (watchedAt) await serveProbes(watchedAt, new Watching(new Meters(), command.session));
+    if (watchedAt) {
+      const { Meters, Watching } = await import('../roles/watching.js');
+      await serveProbes(watchedAt, new Watching(new Meters(), command.session));
+    }
     return await act(command);
   } finally {
     await command.close();

@@ -50,9 +50,10 @@ export class Member {
     const host = hostname().replaceAll(/[^A-Za-z0-9-]/g, '-') || 'localhost';
     const id = `${host.slice(0, 50)}-${process.pid}-${randomBytes(3).toString('hex')}`;
     this.facts = { role, host, pid: process.pid, version };
-    const connection = new Connection(search.redisUrl, `atmos-fleet-${role}`);
-    this.waiting = new Connection(search.redisUrl, `atmos-fleet-${role}-waiting`);
-    this.session = new Session(connection, new Keys(search.name), id);
+    const keys = new Keys(search.name);
+    const connection = new Connection(search.redisUrl, `atmos-fleet-${role}`, keys.prefix);
+    this.waiting = new Connection(search.redisUrl, `atmos-fleet-${role}-waiting`, keys.prefix);
+    this.session = new Session(connection, keys, id);
     this.batches = new Batches(this.session, search.leaseMs);
     this.leases = new Leases(this.session, search);
     this.patience = new Patience(log);

@@ -17,11 +17,9 @@ export class OneShot {
     readonly log: Logger,
     readonly patience = new Patience(log, patienceMs),
   ) {
-    this.session = new Session(
-      new Connection(search.redisUrl, 'atmos-fleet'),
-      new Keys(search.name),
-      `command-${process.pid}`,
-    );
+    const keys = new Keys(search.name);
+    const connection = new Connection(search.redisUrl, 'atmos-fleet', keys.prefix);
+    this.session = new Session(connection, keys, `command-${process.pid}`);
   }
 
   insist<T>(call: () => Promise<T>): Promise<T> {

@@ -3,8 +3,10 @@ import type { Ledger } from '../ledger/ledger.js';
 import { look } from '../queue/look.js';
 import type { Session } from '../queue/session.js';
 import { Unavailable } from '../support/errors.js';
-import type { Meters } from '../support/meters.js';
+import { Meters } from '../support/meters.js';
 import type { Probes } from '../support/probes.js';
+
+export { Meters };
 
 /** A service that has not answered by then counts as away, ms. */
 const patienceMs = 3000;
