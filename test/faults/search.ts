@@ -59,9 +59,11 @@ export class TestSearch {
   readonly key = (part: string): string => `{${this.name}}:${part}`;
 
   async query<T = RowDataPacket>(text: string): Promise<T[]> {
-    this.sql ??= createConnection({ uri: this.services.mariadb.url, multipleStatements: true });
+    this.sql ??= createConnection({ uri: this.services.mariadb.url, multipleStatements: true }).then((made) => {
+      made.on('error', () => undefined);
+      return made;
+    });
     const connection = await this.sql;
-    connection.on('error', () => undefined);
     try {
       const [rows] = await connection.query(text);
       return rows as T[];
