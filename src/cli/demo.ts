@@ -10,10 +10,11 @@ import { pause } from '../support/bell.js';
 import { UsageError } from '../support/errors.js';
 import { Patience } from '../support/patience.js';
 import { Children } from './children.js';
+import { ledgerOf } from './ledger.js';
 import { wholeOption, withCommon } from './options.js';
 import { progressLine, RateMeter } from './progress.js';
 import { describeLattice } from './starter.js';
-import { ledgerOf, openWorkbench, stopOnSignals, type Workbench } from './wire.js';
+import { openWorkbench, stopOnSignals, type Workbench } from './wire.js';
 
 const shipped = fileURLToPath(new URL('../../scripts/demo.yaml', import.meta.url));
 const defaultDirectory = 'atmos-fleet-demo';

@@ -1,26 +1,24 @@
-import yargs from 'yargs';
+import yargs, { type Argv } from 'yargs';
 import { UsageError } from '../support/errors.js';
 import { version } from '../support/version.js';
-import { demoCommand } from './demo.js';
-import { killCommand } from './kill.js';
-import { sqlClientCommand, sqlClientMasterCommand } from './sqlClient.js';
-import { starterCommand } from './starter.js';
-import { statusCommand } from './status.js';
 import { exitStatusOf } from './wire.js';
-import { workerCommand } from './worker.js';
 
 /** Something that still hangs on after a command ended is not waited for longer. */
 const lingerMs = 2000;
 
-const commands = [
-  demoCommand,
-  starterCommand,
-  sqlClientCommand,
-  sqlClientMasterCommand,
-  workerCommand,
-  killCommand,
-  statusCommand,
-];
+type Command = (cli: Argv) => Argv;
+
+/** Each command is loaded only when it is asked for: a worker has no use for the database's client. */
+const commands: Record<string, () => Promise<Command>> = {
+  starter: async () => (await import('./starter.js')).starterCommand,
+  'sql-client': async () => (await import('./sqlClient.js')).sqlClientCommand,
+  'sql-client-master': async () => (await import('./sqlClient.js')).sqlClientMasterCommand,
+  worker: async () => (await import('./worker.js')).workerCommand,
+  kill: async () => (await import('./kill.js')).killCommand,
+  status: async () => (await import('./status.js')).statusCommand,
+  verify: async () => (await import('./verify.js')).verifyCommand,
+  demo: async () => (await import('./demo.js')).demoCommand,
+};
 
 /** Runs one command line: `atmos-fleet <role> [options]`. */
 export async function main(args: readonly string[]): Promise<void> {
@@ -36,8 +34,9 @@ export async function main(args: readonly string[]): Promise<void> {
     .fail((message, error) => {
       throw error ?? new UsageError(`${message}; --help tells more`);
     });
-  for (const add of commands) cli = add(cli);
   try {
+    const named = commands[args[0] ?? ''];
+    for (const load of named ? [named] : Object.values(commands)) cli = (await load())(cli);
     await cli.parseAsync();
   } catch (error) {
     process.exitCode = exitStatusOf(error);

@@ -5,8 +5,9 @@ import { OneShot } from '../roles/oneShot.js';
 import { sqlClient } from '../roles/sqlClient.js';
 import { sqlClientMaster } from '../roles/sqlClientMaster.js';
 import { Patience } from '../support/patience.js';
+import { ledgerOf } from './ledger.js';
 import { durationOption, switchOption, withCommon } from './options.js';
-import { asMember, ledgerOf, openWorkbench, stopOnSignals, type Workbench } from './wire.js';
+import { asMember, openWorkbench, stopOnSignals, type Workbench } from './wire.js';
 
 const defaultGraceMs = 5000;
 

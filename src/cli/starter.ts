@@ -5,8 +5,9 @@ import { parseNumber } from '../space/decimal.js';
 import { latticeSize } from '../space/lattice.js';
 import { type Dictionary, NotAPoint, type Parameter, type Point, type Space } from '../space/space.js';
 import { UsageError } from '../support/errors.js';
+import { ledgerOf } from './ledger.js';
 import { withCommon } from './options.js';
-import { asOneShot, ledgerOf, openWorkbench } from './wire.js';
+import { asOneShot, openWorkbench } from './wire.js';
 
 export function starterCommand(cli: Argv): Argv {
   return cli.command(

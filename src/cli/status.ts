@@ -3,9 +3,10 @@ import type { Ledger } from '../ledger/ledger.js';
 import type { OneShot } from '../roles/oneShot.js';
 import { type Status, status } from '../roles/status.js';
 import { pause } from '../support/bell.js';
+import { ledgerOf } from './ledger.js';
 import { durationOption, switchOption, withCommon } from './options.js';
 import { progressLine, RateMeter } from './progress.js';
-import { asOneShot, ledgerOf, openWorkbench, stopOnSignals, type Workbench } from './wire.js';
+import { asOneShot, openWorkbench, stopOnSignals, type Workbench } from './wire.js';
 
 const defaultWatchMs = 1000;
 
@@ -64,10 +65,10 @@ function describe(now: Status): string {
     `in Redis    ${now.leases} leased, ${now.batches} in batches`,
     ...Object.entries(lists).map(([list, length]) => `  ${list.padEnd(16)}${length}`),
     `workers     ${now.workers}`,
-    ...now.roles.map(({ id, role, silentMs, slots, running, benched }) => {
-      const busy = slots === undefined ? '' : `, ${running?.length ?? 0} of ${slots} slots busy`;
+    ...now.roles.map(({ id, role, silentMs, slots, busy = 0, benched }) => {
+      const work = slots === undefined ? '' : `, ${busy} of ${slots} slots busy`;
       const bench = benched === undefined ? '' : `, BENCHED: ${benched}`;
-      return `  ${role} ${id}: last seen ${(silentMs / 1000).toFixed(1)} s ago${busy}${bench}`;
+      return `  ${role} ${id}: last seen ${(silentMs / 1000).toFixed(1)} s ago${work}${bench}`;
     }),
     ...(now.dropped > 0 ? [`maxPoints kept proposals out (${now.dropped} times)`] : []),
     ...now.damage.map((damage) => `Redis lost something, a master will mend it: ${damage}`),

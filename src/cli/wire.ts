@@ -6,7 +6,6 @@ import {
   loadConfig,
   withoutPassword,
 } from '../config/config.js';
-import { Ledger } from '../ledger/ledger.js';
 import { Member } from '../roles/member.js';
 import { OneShot } from '../roles/oneShot.js';
 import type { Search } from '../roles/search.js';
@@ -47,14 +46,6 @@ export function searchOf(config: Config): Search {
     definition: JSON.stringify(fingerprint),
     differs: (definition) => fingerprintDifference(fingerprint, JSON.parse(definition)),
   };
-}
-
-export function ledgerOf({ database, parameters }: Config): Ledger {
-  return new Ledger(
-    database.url,
-    database.table,
-    parameters.map(({ name }) => name),
-  );
 }
 
 /** Runs a serving role as a member of the fleet, until it ends or is told to stop; answers what it answers. */

@@ -1,67 +1,12 @@
 import type { Knex } from 'knex';
+import { isoNow } from '../support/clock.js';
 import { Unavailable, UsageError } from '../support/errors.js';
 import { ask, connectDatabase } from './connect.js';
+import { literal, type SqlValue } from './literals.js';
+import type { Counts, ErrorChoice, NewRow, PointRow, RawRow, RunningRow, SettledRow, State } from './rows.js';
 import { createMetaTable, createPointTable, schemaVersion } from './schema.js';
 
-export type State = 'queue' | 'running' | 'error' | 'completed';
-
-/** A point that enters the ledger. */
-export interface NewRow {
-  hash: string;
-  code: string;
-  previous_hash: string | null;
-  depth: number;
-}
-
-/** The end of a point: completed, or an error after its last attempt. Absent numbers and texts are null. */
-export interface SettledRow extends NewRow {
-  state: 'completed' | 'error';
-  stable: boolean | null;
-  attempts: number;
-  worker: string | null;
-  /** ISO 8601, UTC. */
-  start_time: string | null;
-  end_time: string | null;
-  /** Seconds. */
-  run_time: number | null;
-  error_kind: string | null;
-  error_msg: string | null;
-  complete_msg: string | null;
-  out_path: string | null;
-  /** K. */
-  temperature: number | null;
-  /** bar. */
-  pressure: number | null;
-  outputs: Record<string, number> | null;
-}
-
-/** News that a run began. */
-export interface RunningRow {
-  hash: string;
-  attempts: number;
-  worker: string | null;
-  start_time: string | null;
-}
-
-/** A row as the search itself needs it. */
-export interface PointRow extends NewRow {
-  state: State;
-  stable: boolean | null;
-  attempts: number;
-  out_path: string | null;
-}
-
-/** Which errored rows: all, or those of a kind, or whose message contains a text. */
-export interface ErrorChoice {
-  kind?: string | undefined;
-  message?: string | undefined;
-}
-
-export interface Counts {
-  states: Record<State, number>;
-  stable: number;
-  unstable: number;
-}
+export type * from './rows.js';
 
 const page = 5000;
 const statementRows = 100;
@@ -149,7 +94,7 @@ export class Ledger {
   /** Enters points as queued; those that have a row are left as they are. */
   async insertQueued(rows: readonly NewRow[]): Promise<void> {
     if (rows.length === 0) return;
-    const now = timeOf(new Date().toISOString());
+    const now = timeOf(isoNow());
     const columns = ['hash', 'code', ...this.parameters, 'previous_hash', 'depth', 'state', 'queued_at', 'start_time'];
     const values = rows.map((row) => [...this.identity(row), 'queue', now, now]);
     // Not `insert ignore`: that would swallow errors in the data too.
@@ -162,7 +107,7 @@ export class Ledger {
    */
   async settle(rows: readonly SettledRow[]): Promise<void> {
     if (rows.length === 0) return;
-    const now = timeOf(new Date().toISOString());
+    const now = timeOf(isoNow());
     const columns = [
       'hash',
       'code',
@@ -187,22 +132,14 @@ export class Ledger {
   async markRunning(rows: readonly RunningRow[]): Promise<void> {
     for (let from = 0; from < rows.length; from += statementRows) {
       const some = rows.slice(from, from + statementRows);
-      const choice = (
-        column: string,
-        of: (row: RunningRow) => string | number | null,
-      ): [string, (string | number | null)[]] => [
-        `${column} = case hash ${some.map(() => 'when ? then ?').join(' ')} end`,
-        some.flatMap((row) => [row.hash, of(row)]),
-      ];
-      const [worker, workers] = choice('worker', (row) => row.worker);
-      const [start, starts] = choice('start_time', (row) => timeOf(row.start_time));
-      const [attempts, numbers] = choice('attempts', (row) => row.attempts);
-      const newer = `attempts <= case hash ${some.map(() => 'when ? then ?').join(' ')} end`;
-      const hashes = some.map((row) => row.hash);
+      const byHash = (of: (row: RunningRow) => SqlValue) =>
+        `case hash ${some.map((row) => `when '${row.hash}' then ${this.literal(of(row))}`).join(' ')} end`;
+      const attempts = byHash((row) => row.attempts);
       await this.write(
-        `update ${this.table} set ${worker}, ${start}, ${attempts}, state = 'running'
-          where hash in (${hashes.map(() => '?').join(', ')}) and state in ('queue', 'running') and ${newer}`,
-        [...workers, ...starts, ...numbers, ...hashes, ...some.flatMap((row) => [row.hash, row.attempts])],
+        `update ${this.table} set worker = ${byHash((row) => clip(row.worker, 255))},
+          start_time = ${byHash((row) => timeOf(row.start_time))}, attempts = ${attempts}, state = 'running'
+          where hash in (${some.map((row) => `'${row.hash}'`).join(', ')})
+          and state in ('queue', 'running') and attempts <= ${attempts}`,
       );
     }
   }
@@ -232,7 +169,7 @@ export class Ledger {
           .update({
             state: 'queue',
             attempts: this.db.raw('attempts + 1'),
-            start_time: timeOf(new Date().toISOString()),
+            start_time: timeOf(isoNow()),
             error_kind: null,
             error_msg: null,
           });
@@ -261,15 +198,45 @@ export class Ledger {
 
   /** All rows, or those of some kind, in the order of their hashes, page by page. */
   async *rows(where: { state?: State; stable?: boolean } = {}): AsyncGenerator<PointRow[]> {
-    for (let after = ''; ; ) {
-      const rows = await ask<PointRow[]>(
-        this.select().where(where).andWhere('hash', '>', after).orderBy('hash').limit(page),
-      );
-      const last = rows.at(-1);
-      if (!last) return;
+    for await (const rows of this.pages<PointRow>(() => this.select().where(where), 'hash')) {
       yield rows.map(tidy);
-      after = last.hash;
     }
+  }
+
+  /** All rows, or those of some kind, as they stand, for one who trusts none of them. In SQLite in the order of entry. */
+  rawRows(where: { state?: State; stable?: boolean } = {}): AsyncGenerator<RawRow[]> {
+    // SQLite keeps rows by a number of its own: the quick way through them, and always a number, whatever stands in the row.
+    const key = this.mysql ? 'hash' : '_rowid_';
+    return this.pages<RawRow>(
+      () =>
+        this.selectRaw()
+          .select({ [key]: key })
+          .where(where),
+      key,
+    );
+  }
+
+  /** Those of these points that have rows, as they stand. */
+  async findRaw(hashes: readonly string[]): Promise<RawRow[]> {
+    return hashes.length === 0 ? [] : ask<RawRow[]>(this.selectRaw().whereIn('hash', [...hashes]));
+  }
+
+  /** What a query finds, in the order of a unique column, page by page. */
+  private async *pages<Row extends object>(
+    query: () => Knex.QueryBuilder,
+    key: string & keyof Row,
+  ): AsyncGenerator<Row[]> {
+    for (let last: Row | undefined; ; ) {
+      const rest = last === undefined ? query() : query().andWhere(key, '>', last[key] as string | number);
+      const rows = await ask<Row[]>(rest.orderBy(key).limit(page));
+      last = rows.at(-1);
+      if (!last) return;
+      yield rows;
+    }
+  }
+
+  private selectRaw(): Knex.QueryBuilder {
+    return this.db(this.table).select('hash', 'code', ...this.parameters, 'previous_hash', 'depth', 'state', 'stable');
   }
 
   private select() {
@@ -285,11 +252,11 @@ export class Ledger {
     );
   }
 
-  private identity({ hash, code, previous_hash, depth }: NewRow): unknown[] {
+  private identity({ hash, code, previous_hash, depth }: NewRow): SqlValue[] {
     return [hash, code, ...code.split(',').map(Number), previous_hash, depth];
   }
 
-  private results(row: SettledRow): unknown[] {
+  private results(row: SettledRow): SqlValue[] {
     return [
       row.stable === null ? null : Number(row.stable),
       clip(row.worker, 255),
@@ -308,17 +275,18 @@ export class Ledger {
   }
 
   /** One statement for all rows. */
-  private async insert(columns: readonly string[], rows: readonly unknown[][], conflict: string): Promise<void> {
-    const row = `(${columns.map(() => '?').join(', ')})`;
+  private insert(columns: readonly string[], rows: readonly SqlValue[][], conflict: string): Promise<void> {
     const names = columns.map((column) => this.quoted(column)).join(', ');
-    await this.write(
-      `insert into ${this.table} (${names}) values ${rows.map(() => row).join(', ')} ${conflict}`,
-      rows.flat(),
-    );
+    const values = rows.map((row) => `(${row.map((value) => this.literal(value)).join(',')})`);
+    return this.write(`insert into ${this.table} (${names}) values ${values.join(',')} ${conflict}`);
   }
 
-  private async write(sql: string, values: readonly unknown[]): Promise<void> {
-    await ask(this.db.raw(sql, values as Knex.RawBinding[]));
+  private literal(value: SqlValue): string {
+    return literal(value, this.mysql ? 'mysql' : 'sqlite');
+  }
+
+  private async write(statement: string): Promise<void> {
+    await ask(this.db.raw(statement));
   }
 
   private get onDuplicate(): string {
@@ -358,9 +326,14 @@ function tidy(row: PointRow): PointRow {
   return { ...row, stable: row.stable === null ? null : Boolean(row.stable) };
 }
 
+/** As this program writes times; days that every month has. */
+const usualTime = /^\d{4}-(?:0[1-9]|1[0-2])-(?:0[1-9]|1\d|2[0-8])T(?:[01]\d|2[0-3]):[0-5]\d:[0-5]\d\.\d{3}Z$/;
+
 /** `2026-01-31T12:00:00.000Z` as SQL writes it, UTC. */
 function timeOf(iso: string | null): string | null {
-  return iso === null ? null : new Date(iso).toISOString().replace('T', ' ').replace('Z', '');
+  if (iso === null) return null;
+  const text = usualTime.test(iso) ? iso : new Date(iso).toISOString();
+  return `${text.slice(0, 10)} ${text.slice(11, 23)}`;
 }
 
 function clip(text: string | null, longest: number): string | null {

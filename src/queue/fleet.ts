@@ -8,8 +8,9 @@ export interface RoleFacts {
   role: string;
   host: string;
   pid: number;
-  /** Worker slots, and the codes of the points that run in them. */
+  /** Worker slots, how many of them are busy, and the codes of some points that run in them. */
   slots?: number;
+  busy?: number;
   running?: string[];
   /** Points that it ended since it started. */
   ended?: number;

@@ -115,6 +115,12 @@ export class Leases {
     return found;
   }
 
+  /** Whether these hashes were met in this generation. */
+  async known(hashes: readonly string[]): Promise<boolean[]> {
+    const { keys, connection } = this.session;
+    return (await connection.ask((redis) => redis.smismember(keys.seen, ...hashes))).map(Boolean);
+  }
+
   /** Proposes points outside a completion: what a pass over SQL found missing. Answers how many were new, how many too many. */
   async propose(proposals: readonly Proposal[]): Promise<{ entered: number; dropped: number }> {
     const { keys } = this.session;

@@ -63,6 +63,12 @@ export class Rebuilding {
     return this.fill('seen', 'SADD', hashes);
   }
 
+  /** Whether these hashes are marked. */
+  async known(hashes: readonly string[]): Promise<boolean[]> {
+    const { keys, connection } = this.session;
+    return (await connection.ask((redis) => redis.smismember(keys.rebuilt('seen'), ...hashes))).map(Boolean);
+  }
+
   enqueue(elements: readonly string[]): Promise<void> {
     return this.fill('main_Q', 'LPUSH', elements);
   }

@@ -1,19 +1,5 @@
 import { Worker } from 'node:worker_threads';
-
-/** What the thread is told. Times are of the process's monotonic clock, ms. */
-export type RenewerOrder = { hold: string[] } | { release: string[] } | { until: [token: string, time: number][] };
-
-export interface RenewerSettings {
-  name: string;
-  redisUrl: string;
-  owner: string;
-  leaseMs: number;
-}
-
-/** The monotonic clock that all threads of a process share, ms. */
-export function monotonicMs(): number {
-  return Number(process.hrtime.bigint() / 1_000_000n);
-}
+import type { RenewerOrder, RenewerSettings } from './renewerThread.js';
 
 /**
  * Prolongs a worker's leases from a thread of its own, on a connection of its own: neither a busy event loop nor a blocked

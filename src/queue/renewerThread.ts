@@ -1,11 +1,21 @@
 import { parentPort, workerData } from 'node:worker_threads';
 import { pause } from '../support/bell.js';
+import { monotonicMs } from '../support/clock.js';
 import { Unavailable } from '../support/errors.js';
 import { Connection } from './connection.js';
 import { Keys } from './keys.js';
 import { Leases } from './leases.js';
-import { monotonicMs, type RenewerOrder, type RenewerSettings } from './renewer.js';
 import { Session } from './session.js';
+
+/** What the thread is told. Times are of the process's monotonic clock, ms. */
+export type RenewerOrder = { hold: string[] } | { release: string[] } | { until: [token: string, time: number][] };
+
+export interface RenewerSettings {
+  name: string;
+  redisUrl: string;
+  owner: string;
+  leaseMs: number;
+}
 
 const mostAtOnce = 1000;
 

@@ -4,6 +4,8 @@ import { encode, type Travel } from '../queue/messages.js';
 import { NotAPoint, type Point, type Space } from '../space/space.js';
 import type { Member } from './member.js';
 
+const hashesAtOnce = 5000;
+
 /** A stable point that proposes its neighbours. */
 export interface Parent {
   point: Point;
@@ -36,16 +38,32 @@ export function legible(rows: readonly PointRow[], { search, log }: Pick<Member,
   });
 }
 
-/** What the stable rows of one page of SQL propose, each neighbour once. */
-export function proposalsOf(rows: readonly PointRow[], space: Space): Proposal[] {
-  const found = new Map<string, Proposal>();
+/**
+ * What the stable rows of one page of SQL propose that Redis has not seen. `known` answers, hash by hash, whether it has;
+ * nearly all are known, so the rest is made only for those that are not.
+ */
+export async function missingProposals(
+  rows: readonly PointRow[],
+  space: Space,
+  known: (hashes: string[]) => Promise<boolean[]>,
+): Promise<Proposal[]> {
+  const found = new Map<string, { parent: Parent; neighbour: Point }>();
   for (const row of rows) {
     const parent = { point: space.decode(row.code), depth: row.depth, outPath: row.out_path };
     for (const neighbour of space.neighbours(parent.point)) {
-      if (!found.has(neighbour.code)) found.set(neighbour.code, proposalOf(parent, neighbour));
+      if (!found.has(neighbour.code)) found.set(neighbour.code, { parent, neighbour });
     }
   }
-  return [...found.values()];
+  const candidates = [...found.values()];
+  const missing: Proposal[] = [];
+  for (let from = 0; from < candidates.length; from += hashesAtOnce) {
+    const some = candidates.slice(from, from + hashesAtOnce);
+    const met = await known(some.map(({ neighbour }) => neighbour.hash));
+    for (const [index, { parent, neighbour }] of some.entries()) {
+      if (!met[index]) missing.push(proposalOf(parent, neighbour));
+    }
+  }
+  return missing;
 }
 
 /** The element by which a live row goes back to main_Q. Its allowance of attempts is fresh. */

@@ -6,7 +6,7 @@ import { decodeTravel, Malformed } from '../queue/messages.js';
 import { Rebuilding } from '../queue/rebuilding.js';
 import { pause } from '../support/bell.js';
 import type { Member } from './member.js';
-import { elementOf, legible, proposalsOf } from './proposals.js';
+import { elementOf, legible, missingProposals } from './proposals.js';
 import { nextReports, settle } from './settling.js';
 
 const chunk = 1000;
@@ -113,7 +113,7 @@ async function proposeNeighbours(rebuilding: Rebuilding, member: Member, ledger:
   let proposed = 0;
   for await (const rows of ledger.rows({ state: 'completed', stable: true })) {
     stable += rows.length;
-    const proposals = proposalsOf(legible(rows, member), space);
+    const proposals = await missingProposals(legible(rows, member), space, (hashes) => rebuilding.known(hashes));
     for (let from = 0; from < proposals.length; from += chunk) {
       proposed += await rebuilding.propose(proposals.slice(from, from + chunk), maxPoints);
     }

@@ -4,9 +4,9 @@ import { type RunMetadata, writeMetadata } from '../artifacts/metadata.js';
 import type { ArtifactStore } from '../artifacts/store.js';
 import type { Lease } from '../queue/leases.js';
 import { encode, type Report, type Travel } from '../queue/messages.js';
-import { monotonicMs } from '../queue/renewer.js';
 import type { Attempt, Outcome, Simulator } from '../simulators/simulator.js';
 import type { Point } from '../space/space.js';
+import { isoNow, monotonicMs } from '../support/clock.js';
 import { onDisk } from '../support/files.js';
 import { version } from '../support/version.js';
 import type { RunEnding } from './finisher.js';
@@ -33,9 +33,10 @@ export class Run {
   /** On the monotonic clock that threads share, ms: no renewal after. */
   readonly latestEnd: number;
   announced = false;
-  private readonly startTime = new Date();
+  private readonly startTime = isoNow();
   private readonly attempt: number;
-  private readonly aborting = new AbortController();
+  /** Made when it is first asked for: quick runs by the thousand never do. */
+  private aborting: AbortController | undefined;
 
   constructor(
     readonly lease: Lease,
@@ -48,7 +49,13 @@ export class Run {
     this.latestEnd = monotonicMs() + around.timeoutSeconds * 1000;
   }
 
+  get signal(): AbortSignal {
+    this.aborting ??= new AbortController();
+    return this.aborting.signal;
+  }
+
   abort(reason: Error): void {
+    this.aborting ??= new AbortController();
     this.aborting.abort(reason);
   }
 
@@ -69,15 +76,11 @@ export class Run {
 
   /** That it began, for SQL. */
   news(): Report {
-    return { ...this.origin(), attempt: this.attempt, worker: this.worker, start_time: this.startTime.toISOString() };
+    return { ...this.origin(), attempt: this.attempt, worker: this.worker, start_time: this.startTime };
   }
 
   private get worker(): string {
     return this.around.member.session.owner;
-  }
-
-  private get signal(): AbortSignal {
-    return this.aborting.signal;
   }
 
   private origin(): Pick<Report, 'previous_hash' | 'depth'> {
@@ -86,6 +89,7 @@ export class Run {
   }
 
   private forSimulator(directories?: Attempt['directories']): Attempt {
+    const run = this;
     return {
       parameters: this.point.dictionary,
       code: this.point.code,
@@ -94,7 +98,9 @@ export class Run {
       token: this.lease.token,
       slot: this.slot,
       ...(directories ? { directories } : {}),
-      signal: this.signal,
+      get signal() {
+        return run.signal;
+      },
     };
   }
 
@@ -161,7 +167,7 @@ export class Run {
   }
 
   private times() {
-    return { end_time: new Date().toISOString(), run_time: (performance.now() - this.begun) / 1000 };
+    return { end_time: isoNow(), run_time: (performance.now() - this.begun) / 1000 };
   }
 
   private metadata(outcome: Outcome): RunMetadata {
@@ -186,7 +192,7 @@ export class Run {
       attempt: this.attempt,
       token: this.lease.token,
       worker: this.worker,
-      started_at: this.startTime.toISOString(),
+      started_at: this.startTime,
       ended_at: end_time,
       run_seconds: run_time,
       simulator: this.around.simulator.facts,

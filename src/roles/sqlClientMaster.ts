@@ -7,7 +7,7 @@ import { pause } from '../support/bell.js';
 import { messageOf, Unavailable } from '../support/errors.js';
 import { Stopped } from '../support/stop.js';
 import type { Member } from './member.js';
-import { legible, proposalsOf } from './proposals.js';
+import { legible, missingProposals } from './proposals.js';
 import { rebuild } from './rebuild.js';
 import { sort } from './settling.js';
 import { sweep } from './sweep.js';
@@ -180,7 +180,9 @@ class Keeper {
     const { member, ledger } = this;
     let entered = 0;
     for await (const rows of ledger.rows({ state: 'completed', stable: true })) {
-      const proposals = proposalsOf(legible(rows, member), member.search.space);
+      const proposals = await missingProposals(legible(rows, member), member.search.space, (hashes) =>
+        member.leases.known(hashes),
+      );
       for (let from = 0; from < proposals.length; from += proposeChunk) {
         entered += (await member.leases.propose(proposals.slice(from, from + proposeChunk))).entered;
       }

@@ -31,6 +31,7 @@ const mostAhead = 500;
 /** A run that lasts longer is told to SQL as running. */
 const announceAfterMs = 50;
 const announceEveryMs = 25;
+const mostCodesTold = 20;
 /** After an abort, reports and given-back points have this long to reach Redis. */
 const lastWordMs = 4000;
 const shortestPauseMs = 5;
@@ -250,7 +251,8 @@ export class WorkerRole {
   private announce(): void {
     const now = performance.now();
     const runs = [...this.held.values()].filter((run) => run !== undefined);
-    this.member.facts.running = runs.slice(0, 100).map(({ point }) => point.code);
+    this.member.facts.busy = runs.length;
+    this.member.facts.running = runs.slice(0, mostCodesTold).map(({ point }) => point.code);
     const lasting = runs.filter((run) => !run.announced && now - run.begun >= announceAfterMs);
     if (lasting.length === 0) return;
     for (const run of lasting) run.announced = true;

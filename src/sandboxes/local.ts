@@ -6,10 +6,10 @@ import { join } from 'node:path';
 import type { Readable } from 'node:stream';
 import { setTimeout as delay } from 'node:timers/promises';
 import { MachineFault, messageOf } from '../support/errors.js';
-import { copyFiles, onDisk, removeDirectory } from '../support/files.js';
+import { copyFiles, onDisk, readFirst, removeDirectory } from '../support/files.js';
 import { hasEnded, thisProcess } from '../support/owner.js';
 import { cellVariable, killAllIn, killGroup } from './processes.js';
-import type { Cell, Command, Execution, Sandbox } from './sandbox.js';
+import { type Cell, type Command, type Execution, mostBytesRead, type Sandbox } from './sandbox.js';
 import { type KeptCell, Slots } from './slots.js';
 import { Watch } from './watch.js';
 
@@ -95,13 +95,12 @@ class LocalCell implements KeptCell {
     else await cp(this.checkout, this.directory, { recursive: true, mode: fileConstants.COPYFILE_FICLONE });
   }
 
-  async renew(): Promise<boolean> {
-    await onDisk('clearing the directory of a run', async () => {
-      await removeDirectory(this.temporary);
-      if (this.checkout === undefined) await removeDirectory(this.directory);
-      await mkdir(this.temporary);
-      if (this.checkout === undefined) await mkdir(this.directory);
-    });
+  async settle(): Promise<boolean> {
+    await removeDirectory(this.temporary);
+    await mkdir(this.temporary);
+    if (this.checkout !== undefined) return true;
+    await removeDirectory(this.directory);
+    await mkdir(this.directory);
     return true;
   }
 
@@ -111,6 +110,10 @@ class LocalCell implements KeptCell {
 
   take(from: string, to: string): Promise<boolean> {
     return onDisk('copying files out of a run', () => copyFiles(join(this.directory, from), to));
+  }
+
+  read(path: string): Promise<Buffer | undefined> {
+    return onDisk('reading the files of a run', () => readFirst(join(this.directory, path), mostBytesRead));
   }
 
   discard(): void {

@@ -32,9 +32,14 @@ export interface Cell {
   execute(command: Command): Promise<Execution>;
   /** Copies a file, or the regular files below a directory, out to a local path. False: it is not there. */
   take(from: string, to: string): Promise<boolean>;
+  /** Reads a file, its first 64 MiB at most. Undefined: it is not there. */
+  read(path: string): Promise<Buffer | undefined>;
   /** Says that the cell must not be used again: what it holds is in doubt. */
   discard(): void;
 }
+
+/** Most bytes of a file that `read` gives. */
+export const mostBytesRead = 64 * 1024 * 1024;
 
 /** Where simulators' programs run: `docker` or `local`. Throws `MachineFault` when this machine is at fault. */
 export interface Sandbox {
@@ -44,7 +49,7 @@ export interface Sandbox {
   prepare(): Promise<void>;
   /**
    * Works in the slot's cell, kept warm from one use to the next, and replaced after a use that threw or discarded it.
-   * Its directory is empty at first; a sandbox made with a `checkout` has that in it, as the last use left it.
+   * Its directory is empty, or holds the simulator's `checkout` where the sandbox has one, as the last use left it.
    */
   use<T>(slot: number, work: (cell: Cell) => Promise<T>): Promise<T>;
   /** Ends all cells. */

@@ -4,44 +4,47 @@ import type { Cell } from './sandbox.js';
 export interface KeptCell extends Cell {
   /** Whether it may be used again; false once discarded, or once it ended by itself. */
   readonly usable: boolean;
-  /** Makes it ready for the next use. False: it cannot be. */
-  renew(): Promise<boolean>;
+  /** Clears away what a use left. False: it cannot be used again. */
+  settle(): Promise<boolean>;
   /** Ends it and removes what it holds. May be called again. */
   end(): Promise<void>;
 }
 
-/** One warm cell a slot: made when first needed, renewed for each use, replaced after a bad one. */
+/** One warm cell a slot: made when first needed, settled after each use, replaced after a bad one. */
 export class Slots {
-  private readonly warm = new Map<number, KeptCell>();
+  private readonly warm = new Map<number, Promise<KeptCell | undefined>>();
   private closed = false;
 
   constructor(private readonly make: (slot: number) => Promise<KeptCell>) {}
 
   async use<T>(slot: number, work: (cell: Cell) => Promise<T>): Promise<T> {
-    const cell = (await this.takeWarm(slot)) ?? (await this.make(slot));
-    let kept = false;
+    const kept = this.warm.get(slot);
+    this.warm.delete(slot);
+    const cell = (await kept) ?? (await this.make(slot));
+    let value: T;
     try {
-      const value = await work(cell);
-      kept = cell.usable && !this.closed;
-      if (kept) this.warm.set(slot, cell);
-      return value;
-    } finally {
-      if (!kept) await cell.end();
+      value = await work(cell);
+    } catch (error) {
+      await cell.end();
+      throw error;
     }
+    // A result need not wait until its cell is ready for the next.
+    if (cell.usable && !this.closed && !this.warm.has(slot)) this.warm.set(slot, settled(cell));
+    else await cell.end();
+    return value;
   }
 
   async close(): Promise<void> {
     this.closed = true;
-    const cells = [...this.warm.values()];
+    const cells = await Promise.all(this.warm.values());
     this.warm.clear();
-    await Promise.all(cells.map((cell) => cell.end()));
+    await Promise.all(cells.map((cell) => cell?.end()));
   }
+}
 
-  private async takeWarm(slot: number): Promise<KeptCell | undefined> {
-    const cell = this.warm.get(slot);
-    this.warm.delete(slot);
-    if (!cell || (await cell.renew())) return cell;
-    await cell.end();
-    return undefined;
-  }
+/** The cell, ready for its next use; undefined, and ended, if it cannot be. */
+async function settled(cell: KeptCell): Promise<KeptCell | undefined> {
+  if (await cell.settle().catch(() => false)) return cell;
+  await cell.end();
+  return undefined;
 }

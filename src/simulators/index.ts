@@ -1,6 +1,7 @@
+import { DockerSandbox } from '../sandboxes/docker/sandbox.js';
 import { LocalSandbox } from '../sandboxes/local.js';
 import type { Sandbox } from '../sandboxes/sandbox.js';
-import { UsageError } from '../support/errors.js';
+import { AtmosSimulator } from './atmos/atmos.js';
 import { ProgramSimulator } from './program.js';
 import { ReferenceSimulator } from './reference.js';
 import type { SandboxSettings, SimulatorSettings } from './settings.js';
@@ -11,8 +12,12 @@ import { narrowed, type StableRule } from './stable.js';
 export interface RunSettings {
   /** Longest time of a run, s. */
   timeoutSeconds: number;
+  /** The names of the search's parameters. */
+  parameters?: readonly string[];
   /** The configuration's `stable` block. */
   stable?: StableRule | undefined;
+  /** Told what people may want to know meanwhile, e.g. how far the pull of an image is. */
+  note?: (sentence: string) => void;
 }
 
 /** The simulator that the configuration names. Nothing is started before `prepare`. */
@@ -21,19 +26,20 @@ export function createSimulator(settings: SimulatorSettings, run: RunSettings): 
   return narrowed(simulator, run.stable ?? {});
 }
 
-function ofKind(settings: SimulatorSettings, { timeoutSeconds }: RunSettings): Simulator {
+function ofKind(settings: SimulatorSettings, { timeoutSeconds, parameters = [], note }: RunSettings): Simulator {
   switch (settings.kind) {
     case 'reference':
       return new ReferenceSimulator(settings);
     case 'program':
-      return new ProgramSimulator(settings.command, timeoutSeconds, sandboxOf(settings.sandbox));
+      return new ProgramSimulator(settings.command, timeoutSeconds, sandboxOf(settings.sandbox, note));
     case 'atmos':
-      throw new UsageError('simulator.kind: atmos is not built yet');
+      return new AtmosSimulator({ ...settings, timeoutSeconds, names: parameters }, sandboxOf(settings.sandbox, note));
   }
 }
 
-function sandboxOf(settings: SandboxSettings): Sandbox {
+function sandboxOf(settings: SandboxSettings, note?: (sentence: string) => void): Sandbox {
   const checkout = 'directory' in settings ? settings.directory : undefined;
-  if (settings.kind === 'local') return new LocalSandbox(settings.scratch, checkout);
-  throw new UsageError('sandbox.kind: docker is not built yet');
+  return settings.kind === 'local'
+    ? new LocalSandbox(settings.scratch, checkout)
+    : new DockerSandbox(settings, checkout, note);
 }

@@ -1,9 +1,9 @@
-import { open, writeFile } from 'node:fs/promises';
+import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { z } from 'zod';
 import type { Cell, Execution, Sandbox } from '../sandboxes/sandbox.js';
 import { messageOf } from '../support/errors.js';
-import { onDisk } from '../support/files.js';
+import { onDisk, readFirst } from '../support/files.js';
 import { failure } from './failure.js';
 import type { Attempt, Outcome, Result, Simulator } from './simulator.js';
 
@@ -85,7 +85,7 @@ export class ProgramSimulator implements Simulator {
 
 /** The result that a program left, or what is wrong with it. */
 async function readResult(path: string): Promise<Result | string> {
-  const text = await readSmallFile(path);
+  const text = (await readFirst(path, mostResultBytes + 1))?.toString();
   if (text === undefined) return `it left no ${resultFile}`;
   if (text.length > mostResultBytes) return `its ${resultFile} is larger than ${mostResultBytes} bytes`;
   let value: unknown;
@@ -98,19 +98,4 @@ async function readResult(path: string): Promise<Result | string> {
   if (checked.success) return checked.data;
   const [issue] = checked.error.issues;
   return `its ${resultFile} is wrong at ${issue?.path.join('.') || 'the top'}: ${issue?.message}`;
-}
-
-/** Reads a file, one byte beyond what a result may have at most; undefined where there is none. */
-async function readSmallFile(path: string): Promise<string | undefined> {
-  const file = await open(path).catch((error: NodeJS.ErrnoException) => {
-    if (error.code === 'ENOENT') return undefined;
-    throw error;
-  });
-  if (!file) return undefined;
-  try {
-    const { buffer, bytesRead } = await file.read({ buffer: Buffer.alloc(mostResultBytes + 1) });
-    return buffer.toString('utf8', 0, bytesRead);
-  } finally {
-    await file.close();
-  }
 }

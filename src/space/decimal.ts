@@ -4,7 +4,8 @@ export interface Decimal {
   readonly scale: number;
 }
 
-const numberText = /^[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d{1,4})?$/;
+/** Each digit can be read in one way alone: a megabyte of digits takes a moment, not an hour. */
+const numberText = /^[+-]?(?:\d+(?:\.\d*)?|\.\d+)(?:[eE][+-]?\d{1,4})?$/;
 
 /**
  * Writes a double as Python's `repr` does: the shortest digits that read back as the same double; exponent form below

@@ -50,6 +50,8 @@ export interface Coordinate {
   readonly decimal: Decimal;
   /** The value in units of 1e-15 where that is exact and whole, NaN otherwise: the quick way to the filler. */
   readonly femto: number;
+  /** 128 bits that stand for this value on this axis, four words. A point's mark is the exclusive or of its coordinates'. */
+  readonly mark: Int32Array;
   /** Where one step leads, −1 … −reach, then +1 … +reach; inside the bounds, each once. */
   readonly steps: readonly Coordinate[];
 }
@@ -57,6 +59,10 @@ export interface Coordinate {
 /** Digits that the filler is rounded to. */
 const fillerDigits = 10;
 const femtoDigits = 15;
+// Computed once: a power costs more than all the rest of a remainder.
+const one = 10 ** femtoDigits;
+const fillerOne = 10 ** fillerDigits;
+const fillerUnit = one / fillerOne;
 const coordinatesKept = 100_000;
 
 /** The values of one parameter and the steps between them. */
@@ -80,9 +86,14 @@ export class Axis {
     const known = this.coordinates.get(text);
     if (known) return known;
     if (this.coordinates.size >= coordinatesKept) this.coordinates.clear();
-    const made = new LazyCoordinate(text, value === 0 ? 0 : value, (coordinate) => this.stepsFrom(coordinate));
+    const made = new LazyCoordinate(this.name, text, value === 0 ? 0 : value, (from) => this.stepsFrom(from));
     this.coordinates.set(text, made);
     return made;
+  }
+
+  /** The coordinate that a text names; quick for those met before. Throws `NotAPoint`. */
+  read(text: string): Coordinate {
+    return this.coordinates.get(text) ?? this.at(numberFrom(this.name, text));
   }
 
   private stepsFrom(from: Coordinate): Coordinate[] {
@@ -115,8 +126,10 @@ class LazyCoordinate implements Coordinate {
   readonly decimal: Decimal;
   readonly femto: number;
   private found: Coordinate[] | undefined;
+  private marked: Int32Array | undefined;
 
   constructor(
+    private readonly axis: string,
     readonly text: string,
     readonly value: number,
     private readonly find: (from: Coordinate) => Coordinate[],
@@ -130,24 +143,49 @@ class LazyCoordinate implements Coordinate {
     this.found ??= this.find(this);
     return this.found;
   }
+
+  get mark(): Int32Array {
+    this.marked ??= wordsOf(digest('md5', `${this.axis}=${this.text}`, 'hex'));
+    return this.marked;
+  }
 }
 
 /** A legal point. Two points with one code are one point. */
 export class Point {
+  private written: string | undefined;
   private digest: string | undefined;
 
   constructor(
     private readonly space: Space,
     /** One coordinate an axis, in order, the filler left out. */
     readonly coordinates: readonly Coordinate[],
-    /** The numbers of all parameters, in order. */
-    readonly code: string,
+    /** What the others leave of 1; undefined where there is no filler. */
+    readonly rest: number | undefined,
   ) {}
+
+  /** The numbers of all parameters, in order, as text. */
+  get code(): string {
+    if (this.written === undefined) {
+      const texts = this.coordinates.map(({ text }) => text);
+      this.written = this.space
+        .withRest(texts, this.rest === undefined ? undefined : formatNumber(this.rest))
+        .join(',');
+    }
+    return this.written;
+  }
 
   /** MD5, 32 hex characters, of names and numbers in order: `O20.21N20.7772982887…`. */
   get hash(): string {
     this.digest ??= digest('md5', this.space.named(this.code), 'hex');
     return this.digest;
+  }
+
+  /** The numbers of all parameters, in order. */
+  get values(): number[] {
+    return this.space.withRest(
+      this.coordinates.map(({ value }) => value),
+      this.rest,
+    );
   }
 
   get dictionary(): Dictionary {
@@ -198,10 +236,14 @@ export class Space {
         throw new NotAPoint(`${name} is no parameter: there are ${this.names.join(', ')}`);
       if (name === this.filler) throw new NotAPoint(`${name} is the filler: it takes what the others leave`);
     }
-    const values = this.definition.parameters
+    const coordinates = this.definition.parameters
       .filter(({ filler }) => !filler)
-      .map(({ name, start }) => (Object.hasOwn(changes, name) ? changes[name] : start) as number);
-    return this.pointAt(values);
+      .map(({ name, start }, index) => {
+        const value = (Object.hasOwn(changes, name) ? changes[name] : start) as number;
+        if (!Number.isFinite(value)) throw new NotAPoint(`${name} is ${value}, wants a finite number`);
+        return this.legal(index, (this.axes[index] as Axis).at(value));
+      });
+    return this.pointAt(coordinates);
   }
 
   /** Decodes a parameter code, written by this system or by hand: the point with the canonical code. Throws `NotAPoint`. */
@@ -211,19 +253,24 @@ export class Space {
       const found = code.split(',').length;
       throw new NotAPoint(`${found} numbers found, wants ${this.names.length}: ${this.names.join(', ')}`);
     }
-    const values = texts.map((text, index) => {
-      const value = parseNumber(text);
-      if (value === undefined) throw new NotAPoint(`${this.names[index]}: '${clip(text)}' is not a finite number`);
-      return value;
-    });
-    const [given] = this.fillerAt >= 0 ? values.splice(this.fillerAt, 1) : [];
-    const point = this.pointAt(values);
-    if (given !== undefined) {
-      const fits = point.code.split(',')[this.fillerAt];
-      if (formatNumber(given) !== fits)
-        throw new NotAPoint(`${this.filler} is ${formatNumber(given)}, but the others leave ${fits}`);
-    }
+    const [filler] = this.fillerAt >= 0 ? texts.splice(this.fillerAt, 1) : [];
+    const coordinates = texts.map((text, index) => this.legal(index, (this.axes[index] as Axis).read(text)));
+    const point = this.pointAt(coordinates);
+    if (filler !== undefined) this.checkFiller(filler, point);
     return point;
+  }
+
+  private checkFiller(text: string, { rest }: Point): void {
+    const given = numberFrom(this.filler as string, text);
+    if (given === rest) return;
+    const [found, fits] = [given, rest as number].map(formatNumber);
+    throw new NotAPoint(`${this.filler} is ${found}, but the others leave ${fits}`);
+  }
+
+  /** What the axes have, in order, with the filler's put in at its place. */
+  withRest<Value>(ofAxes: Value[], rest: Value | undefined): Value[] {
+    if (rest !== undefined) ofAxes.splice(this.fillerAt, 0, rest);
+    return ofAxes;
   }
 
   /** Names and numbers, concatenated in order: what the hash is taken of. */
@@ -269,42 +316,36 @@ export class Space {
     return combinations.slice(1).flatMap((moved) => this.close(moved) ?? []);
   }
 
-  private pointAt(values: readonly number[]): Point {
-    const coordinates = values.map((value, index) => {
-      const axis = this.axes[index] as Axis;
-      if (!Number.isFinite(value)) throw new NotAPoint(`${axis.name} is ${value}, wants a finite number`);
-      if (this.filler !== undefined && (value < 0 || value > 1)) {
-        throw new NotAPoint(`${axis.name} is ${formatNumber(value)}, wants a mixing ratio from 0 to 1`);
-      }
-      return axis.at(value);
-    });
+  private pointAt(coordinates: readonly Coordinate[]): Point {
     const point = this.close(coordinates);
     if (!point) throw new NotAPoint(`the others sum to more than 1: nothing is left for ${this.filler}`);
     return point;
   }
 
+  /** Where there is a filler, every value is a mixing ratio. */
+  private legal(index: number, coordinate: Coordinate): Coordinate {
+    if (this.filler !== undefined && (coordinate.value < 0 || coordinate.value > 1)) {
+      throw new NotAPoint(`${this.axes[index]?.name} is ${coordinate.text}, wants a mixing ratio from 0 to 1`);
+    }
+    return coordinate;
+  }
+
   /** The point with these coordinates, or undefined where its filler would be negative. */
   private close(coordinates: readonly Coordinate[]): Point | undefined {
-    const texts = coordinates.map(({ text }) => text);
-    if (this.fillerAt >= 0) {
-      const rest = remainder(coordinates);
-      if (rest < 0) return undefined;
-      texts.splice(this.fillerAt, 0, formatNumber(rest));
-    }
-    return new Point(this, coordinates, texts.join(','));
+    const rest = this.fillerAt >= 0 ? remainder(coordinates) : undefined;
+    return rest !== undefined && rest < 0 ? undefined : new Point(this, coordinates, rest);
   }
 }
 
 /** `1 − Σ`, exactly, rounded to 10 digits with ties to even. */
 export function remainder(coordinates: readonly Coordinate[]): number {
-  let femto = 10 ** femtoDigits;
+  let femto = one;
   for (const coordinate of coordinates) femto -= coordinate.femto;
   if (Number.isNaN(femto)) return exactRemainder(coordinates);
-  const unit = 10 ** (femtoDigits - fillerDigits);
-  const rest = ((femto % unit) + unit) % unit;
-  let units = (femto - rest) / unit;
-  if (rest * 2 > unit || (rest * 2 === unit && units % 2 !== 0)) units++;
-  return units / 10 ** fillerDigits;
+  let units = Math.floor(femto / fillerUnit);
+  const rest = femto - units * fillerUnit;
+  if (rest * 2 > fillerUnit || (rest * 2 === fillerUnit && units % 2 !== 0)) units++;
+  return units / fillerOne;
 }
 
 /** As `remainder`, for values of any number of digits. */
@@ -312,7 +353,18 @@ export function exactRemainder(coordinates: readonly Coordinate[]): number {
   const total = sum(coordinates.map(({ decimal }) => decimal));
   const scale = Math.max(total.scale, fillerDigits);
   const rest = 10n ** BigInt(scale) - unitsAt(total, scale);
-  return Number(divideToNearest(rest, 10n ** BigInt(scale - fillerDigits))) / 10 ** fillerDigits;
+  return Number(divideToNearest(rest, 10n ** BigInt(scale - fillerDigits))) / fillerOne;
+}
+
+/** Four words of 32 bits from the hex digits of an MD5. */
+export function wordsOf(hex: string): Int32Array {
+  return Int32Array.of(...[0, 8, 16, 24].map((at) => Number.parseInt(hex.slice(at, at + 8), 16)));
+}
+
+function numberFrom(name: string, text: string): number {
+  const value = parseNumber(text);
+  if (value === undefined) throw new NotAPoint(`${name}: '${clip(text)}' is not a finite number`);
+  return value;
 }
 
 function clip(text: string): string {

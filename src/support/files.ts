@@ -1,7 +1,9 @@
-import { constants } from 'node:fs';
-import { copyFile, lstat, mkdir, opendir, rm } from 'node:fs/promises';
+import { constants, type Stats } from 'node:fs';
+import { copyFile, lstat, mkdir, open, opendir, rm } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { MachineFault, messageOf } from './errors.js';
+
+const absent = new Set(['ENOENT', 'ENOTDIR']);
 
 /** What `work` throws because of this machine's disk, turned into a `MachineFault` that says what was being done. */
 export async function onDisk<T>(doing: string, work: () => Promise<T>): Promise<T> {
@@ -22,27 +24,49 @@ export async function* regularFiles(directory: string, below = ''): AsyncGenerat
   }
 }
 
+/** The first bytes of a regular file; undefined where there is none. */
+export async function readFirst(path: string, mostBytes: number): Promise<Buffer | undefined> {
+  const found = await statOf(path);
+  if (!found?.isFile()) return undefined;
+  const file = await open(path);
+  try {
+    const size = Math.min(found.size, mostBytes);
+    const { buffer, bytesRead } = await file.read({ buffer: Buffer.alloc(size), length: size });
+    return buffer.subarray(0, bytesRead);
+  } finally {
+    await file.close();
+  }
+}
+
 /** Copies a regular file, or the regular files below a directory, to that path. False: there is neither. */
 export async function copyFiles(from: string, to: string): Promise<boolean> {
-  const found = await lstat(from).catch((error: NodeJS.ErrnoException) => {
-    if (error.code === 'ENOENT' || error.code === 'ENOTDIR') return undefined;
-    throw error;
-  });
+  const found = await statOf(from);
   if (found?.isFile()) {
-    await mkdir(dirname(to), { recursive: true });
-    await copyFile(from, to, constants.COPYFILE_FICLONE);
+    await copy(from, to);
     return true;
   }
   if (!found?.isDirectory()) return false;
   await mkdir(to, { recursive: true });
-  for await (const path of regularFiles(from)) {
-    await mkdir(dirname(join(to, path)), { recursive: true });
-    await copyFile(join(from, path), join(to, path), constants.COPYFILE_FICLONE);
-  }
+  for await (const path of regularFiles(from)) await copy(join(from, path), join(to, path));
   return true;
 }
 
 /** Removes a directory and all in it; it need not be there. */
 export async function removeDirectory(directory: string): Promise<void> {
   await rm(directory, { recursive: true, force: true, maxRetries: 3 });
+}
+
+async function copy(from: string, to: string): Promise<void> {
+  await mkdir(dirname(to), { recursive: true });
+  await copyFile(from, to, constants.COPYFILE_FICLONE);
+}
+
+/** What stands at a path, a link itself and not what it leads to; undefined where nothing does. */
+async function statOf(path: string): Promise<Stats | undefined> {
+  try {
+    return await lstat(path);
+  } catch (error) {
+    if (absent.has((error as NodeJS.ErrnoException).code ?? '')) return undefined;
+    throw error;
+  }
 }

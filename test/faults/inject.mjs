@@ -52,7 +52,7 @@ function redisSite({ name: given, args }) {
   const name = given.toLowerCase();
   if (name === 'evalsha' || name === 'eval') {
     const sha = name === 'eval' ? createHash('sha1').update(args[0]).digest('hex') : args[0];
-    return `${name} ${scripts.get(sha)}`;
+    return `script ${scripts.get(sha)}`;
   }
   const key = typeof args[0] === 'string' && args[0].startsWith('{') ? args[0].replace(/^\{[^}]*\}:/, '') : '';
   const field = name === 'hget' || name === 'lindex' ? args[1] : '';

@@ -1,54 +1,75 @@
 import { spawn } from 'node:child_process';
 import { mkdir, readdir, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { describe, expect, it, onTestFinished } from 'vitest';
+import { beforeAll, describe, expect, it, onTestFinished, vi } from 'vitest';
 import { LocalSandbox } from '../../src/sandboxes/local.js';
 import { createSimulator } from '../../src/simulators/index.js';
 import { simulatorSettings } from '../../src/simulators/settings.js';
-import type { Outcome } from '../../src/simulators/simulator.js';
 import { MachineFault } from '../../src/support/errors.js';
 import { attemptWith } from '../support/attempt.js';
 import { attemptDirectories, temporaryDirectory } from '../support/directories.js';
+import { busyboxImage, containersOf } from '../support/docker.js';
+
+vi.setConfig({ testTimeout: 60_000, hookTimeout: 120_000 });
 
 const timeoutSeconds = 60;
 
-/** A simulator whose program is a Node script, and the directories of one run of it. */
-async function scripted(script: string, timeout = timeoutSeconds) {
-  const sandbox = { kind: 'local', scratch: await temporaryDirectory() };
-  const settings = simulatorSettings.parse({ kind: 'program', command: [process.execPath, '-e', script], sandbox });
-  const simulator = createSimulator(settings, { timeoutSeconds: timeout });
-  onTestFinished(() => simulator.close());
-  await simulator.prepare();
-  const { input, output } = await attemptDirectories();
-  return { simulator, scratch: sandbox.scratch, directories: { input, output } };
+const writesResult = (text: string) => `echo '${text}' >"$FLEET_OUTPUT_DIR/result.json"`;
+
+/** A program that starts one child in its group and one in a session of its own, and then hangs. */
+const hangsWithChildren = 'sleep 6001 & setsid sleep 6002 & echo started; exec sleep 6003';
+
+/** What a test needs to know of a sandbox. */
+interface Place {
+  kind: 'local' | 'docker';
+  ready: () => Promise<unknown>;
+  settings: () => Promise<object>;
+  /** How many processes of the sandbox's programs run. */
+  running: (settings: object) => Promise<number>;
 }
 
-async function outcomeOf(script: string, timeout?: number): Promise<Outcome> {
-  const { simulator, directories } = await scripted(script, timeout);
-  return simulator.run(attemptWith({ directories }));
-}
+const places: Place[] = [
+  {
+    kind: 'local',
+    ready: async () => {},
+    settings: async () => ({ kind: 'local', scratch: await temporaryDirectory() }),
+    running: async (settings) => (await processesOf((settings as { scratch: string }).scratch)).length,
+  },
+  {
+    kind: 'docker',
+    ready: busyboxImage,
+    settings: async () => ({ kind: 'docker', image: await busyboxImage(), memory: '64m', scratch: '16m', pids: 64 }),
+    running: async () => (await processesOf('sleep 600')).length,
+  },
+];
 
-const writesResult = (text: string) =>
-  `require('fs').writeFileSync(process.env.FLEET_OUTPUT_DIR + '/result.json', ${JSON.stringify(text)})`;
+describe.each(places)('a program in the sandbox $kind', (place) => {
+  beforeAll(place.ready);
 
-describe('a program in the local sandbox', () => {
+  /** A simulator whose program is a shell script, and the directories of one run of it. */
+  async function scripted(script: string, timeout = timeoutSeconds) {
+    const sandbox = await place.settings();
+    const settings = simulatorSettings.parse({ kind: 'program', command: ['sh', '-c', script], sandbox });
+    const simulator = createSimulator(settings, { timeoutSeconds: timeout });
+    onTestFinished(() => simulator.close());
+    await simulator.prepare();
+    const { input, output } = await attemptDirectories();
+    return { simulator, sandbox, directories: { input, output } };
+  }
+
   it('reads its parameters and its parent, and its result and files are kept', async () => {
     const { simulator, directories } = await scripted(`
-      const { readFileSync, writeFileSync, mkdirSync } = require('fs');
-      const { FLEET_INPUT_DIR: input, FLEET_PREVIOUS_DIR: previous, FLEET_OUTPUT_DIR: output } = process.env;
-      const { O2 } = JSON.parse(readFileSync(input + '/parameters.json', 'utf8'));
-      const parent = Number(readFileSync(previous + '/deep/solution', 'utf8'));
-      mkdirSync(output + '/deep');
-      writeFileSync(output + '/deep/solution', String(parent + O2));
-      writeFileSync(output + '/result.json', JSON.stringify({ stable: true, temperature: 288.1, outputs: { flux: -1e12 } }));
-      console.log('done');
-    `);
+      mkdir "$FLEET_OUTPUT_DIR/deep"
+      cat "$FLEET_PREVIOUS_DIR/deep/solution" "$FLEET_INPUT_DIR/parameters.json" >"$FLEET_OUTPUT_DIR/deep/solution"
+      ${writesResult('{"stable": true, "temperature": 288.1, "outputs": {"flux": -1e12}}')}
+      echo done`);
     const { previous } = await attemptDirectories();
     await mkdir(join(previous, 'deep'));
-    await writeFile(join(previous, 'deep', 'solution'), '0.5');
+    await writeFile(join(previous, 'deep', 'solution'), 'parent ');
     const outcome = await simulator.run(attemptWith({ directories: { ...directories, previous } }));
     expect(outcome).toEqual({ kind: 'completed', stable: true, temperature: 288.1, outputs: { flux: -1e12 } });
-    expect(await readFile(join(directories.output, 'deep', 'solution'), 'utf8')).toBe('0.71');
+    const solution = await readFile(join(directories.output, 'deep', 'solution'), 'utf8');
+    expect(solution).toBe('parent {"O2":0.21,"N2":0.79}');
     expect(await readFile(join(directories.output, 'fleet_log.txt'), 'utf8')).toBe('done\n');
   });
 
@@ -57,30 +78,27 @@ describe('a program in the local sandbox', () => {
     onTestFinished(() => {
       delete process.env.REDIS_URL;
     });
-    const { simulator, directories } = await scripted(
-      `console.log(Object.keys(process.env).sort().join()); ${writesResult('{"stable":false}')}`,
-    );
+    const { simulator, directories } = await scripted(`env; ${writesResult('{"stable":false}')}`);
     await simulator.run(attemptWith({ directories }));
     const log = await readFile(join(directories.output, 'fleet_log.txt'), 'utf8');
-    expect(log.trim()).toBe('FLEET_CELL,FLEET_INPUT_DIR,FLEET_OUTPUT_DIR,HOME,LANG,PATH,TMPDIR');
+    expect(log).toContain('FLEET_OUTPUT_DIR=');
+    expect(log).not.toMatch(/secret|FLEET_PREVIOUS_DIR/);
   });
 
   it.each([
-    ['a status other than 0', `console.error('no such gas'); process.exit(3)`, /^exit status 3\nno such gas$/],
-    ['a signal', `process.kill(process.pid, 'SIGSEGV')`, /^exit status 139/],
+    ['a status other than 0', 'echo no such gas >&2; exit 3', /^exit status 3\nno such gas$/],
+    ['a signal', 'kill -SEGV $$', /^exit status 139/],
     ['no result', '', /^it left no result.json$/],
     ['a result that is no JSON', writesResult('{"stable": true, "temperature": NaN}'), /not JSON/],
     ['a verdict that is no boolean', writesResult('{"stable": "yes"}'), /wrong at stable: wants true or false/],
     ['a number beyond all bounds', writesResult('{"stable": true, "temperature": 1e400}'), /wrong at temperature/],
     ['an output that is no number', writesResult('{"stable": true, "outputs": {"a": "1"}}'), /wrong at outputs.a/],
     ['a name that nobody knows', writesResult('{"stable": true, "temprature": 1}'), /temprature/],
-    [
-      'a result without an end',
-      `${writesResult(' ')}; require('fs').truncateSync(process.env.FLEET_OUTPUT_DIR + '/result.json', 9e6)`,
-      /larger than/,
-    ],
+    ['a result that is a link', 'ln -s /etc/hostname "$FLEET_OUTPUT_DIR/result.json"', /^it left no result.json$/],
+    ['a result without an end', 'head -c 9000000 /dev/zero >"$FLEET_OUTPUT_DIR/result.json"', /larger than/],
   ])('makes %s an error of the program', async (_, script, message) => {
-    expect(await outcomeOf(script)).toEqual({
+    const { simulator, directories } = await scripted(script);
+    expect(await simulator.run(attemptWith({ directories }))).toEqual({
       kind: 'error',
       errorKind: 'program',
       message: expect.stringMatching(message),
@@ -88,54 +106,90 @@ describe('a program in the local sandbox', () => {
   });
 
   it('kills what takes too long, with all that it started', async () => {
-    const { simulator, scratch, directories } = await scripted(hangsWithChildren, 2);
-    const outcome = await simulator.run(attemptWith({ directories }));
-    expect(outcome).toMatchObject({ kind: 'error', errorKind: 'timeout', message: /^killed after 2 s/ });
-    expect(await processesOf(scratch)).toEqual([]);
+    const { simulator, sandbox, directories } = await scripted(hangsWithChildren, 2);
+    expect(await simulator.run(attemptWith({ directories }))).toMatchObject({
+      kind: 'error',
+      errorKind: 'timeout',
+      message: expect.stringMatching(/^killed after 2 s/),
+    });
+    expect(await place.running(sandbox)).toBe(0);
   });
 
   it('ends at once and throws the reason when its lease is lost', async () => {
-    const { simulator, scratch, directories } = await scripted(hangsWithChildren);
+    const { simulator, sandbox, directories } = await scripted(hangsWithChildren);
     const lease = new AbortController();
     const run = simulator.run(attemptWith({ directories, signal: lease.signal }));
-    await expect.poll(() => processesOf(scratch)).toHaveLength(3);
+    await expect.poll(() => place.running(sandbox), { timeout: 20_000 }).toBe(3);
     lease.abort(new Error('lease lost'));
     await expect(run).rejects.toThrow('lease lost');
-    expect(await processesOf(scratch)).toEqual([]);
+    expect(await place.running(sandbox)).toBe(0);
   });
 
-  it('ends what a run left behind', async () => {
-    const { simulator, scratch, directories } = await scripted(
-      `require('child_process').spawn('sleep', ['600'], { detached: true, stdio: 'ignore' }).unref();
-       ${writesResult('{"stable":true}')}`,
+  it('ends what a run left behind, also when that holds its output', async () => {
+    const { simulator, sandbox, directories } = await scripted(
+      `setsid sleep 6001 & ${writesResult('{"stable":true}')}`,
+    );
+    expect(await simulator.run(attemptWith({ directories }))).toMatchObject({ kind: 'completed' });
+    await expect.poll(() => place.running(sandbox), { timeout: 20_000 }).toBe(0);
+  });
+
+  it('gives each run an empty place', async () => {
+    const { simulator } = await scripted(
+      `ls; ls -a "$TMPDIR" "$FLEET_OUTPUT_DIR" | grep trace
+       touch trace "$FLEET_OUTPUT_DIR/trace"; ${writesResult('{"stable":true}')}`,
+    );
+    for (const slot of [0, 0, 1, 0]) {
+      const { input, output } = await attemptDirectories();
+      expect(await simulator.run(attemptWith({ directories: { input, output }, slot }))).toMatchObject({
+        stable: true,
+      });
+      expect(await readFile(join(output, 'fleet_log.txt'), 'utf8')).toBe('input\noutput\n');
+    }
+  });
+
+  it('keeps the beginning and the end of a log without an end', async () => {
+    const { simulator, directories } = await scripted(
+      `echo begin; yes | head -c 20000000; echo end; ${writesResult('{"stable":true}')}`,
     );
     await simulator.run(attemptWith({ directories }));
-    expect(await processesOf(scratch)).toEqual([]);
-  });
-
-  it('keeps slots apart and gives each run an empty directory', async () => {
-    const { simulator, directories } = await scripted(
-      `const { readdirSync, writeFileSync } = require('fs');
-       const found = readdirSync('.').concat(readdirSync(process.env.FLEET_OUTPUT_DIR));
-       writeFileSync('trace', ''); writeFileSync(process.env.FLEET_OUTPUT_DIR + '/trace', '');
-       ${writesResult('{"stable":true}')}; console.log(found.join())`,
-    );
-    for (const slot of [0, 0, 1]) {
-      const { input, output } = await attemptDirectories();
-      await simulator.run(attemptWith({ directories: { input, output }, slot }));
-      expect(await readFile(join(output, 'fleet_log.txt'), 'utf8')).toBe('input,output\n');
-    }
-    expect(await readdir(directories.output)).toEqual([]);
+    const log = await readFile(join(directories.output, 'fleet_log.txt'), 'utf8');
+    expect(log.length).toBeLessThan(600_000);
+    expect(log).toMatch(/^begin\n.*\[\d+ bytes left out\].*\nend\n$/s);
   });
 
   it('blames the machine when the command is not there', async () => {
-    const sandbox = { kind: 'local', scratch: await temporaryDirectory() };
+    const sandbox = await place.settings();
     const settings = simulatorSettings.parse({ kind: 'program', command: ['no-such-model'], sandbox });
     const simulator = createSimulator(settings, { timeoutSeconds });
+    onTestFinished(() => simulator.close());
+    await simulator.prepare();
     const run = simulator.run(attemptWith({ directories: await attemptDirectories() }));
     await expect(run).rejects.toThrow(MachineFault);
-    await expect(run).rejects.toThrow("This machine cannot start 'no-such-model'");
-    await simulator.close();
+    await expect(run).rejects.toThrow("cannot start 'no-such-model'");
+  });
+
+  it('runs all slots at once', async () => {
+    const { simulator } = await scripted(`echo x; ${writesResult('{"stable":true}')}`);
+    const outcomes = await Promise.all(
+      Array.from({ length: 8 }, async (_, slot) =>
+        simulator.run(attemptWith({ directories: await attemptDirectories(), slot })),
+      ),
+    );
+    expect(outcomes.map(({ kind }) => kind)).toEqual(Array(8).fill('completed'));
+    if (place.kind === 'docker') expect(await containersOf()).toHaveLength(8);
+  });
+});
+
+describe('the local sandbox', () => {
+  it('gives programs a small environment', async () => {
+    const sandbox = new LocalSandbox(await temporaryDirectory());
+    onTestFinished(() => sandbox.close());
+    await sandbox.prepare();
+    const argv = [process.execPath, '-p', 'Object.keys(process.env).sort().join()'];
+    const { log } = await sandbox.use(0, (cell) =>
+      cell.execute({ argv, timeoutSeconds, signal: new AbortController().signal }),
+    );
+    expect(log.trim()).toBe('FLEET_CELL,HOME,LANG,PATH,TMPDIR');
   });
 
   it('blames the machine when its scratch directory cannot be made', async () => {
@@ -163,29 +217,26 @@ describe('a program in the local sandbox', () => {
   });
 });
 
-/** A program that starts one child in its group and one in a session of its own, and then hangs. */
-const hangsWithChildren = `
-  const { spawn } = require('child_process');
-  spawn('sleep', ['600']);
-  spawn('sleep', ['601'], { detached: true });
-  console.log('started');
-  setInterval(() => {}, 1000);
-`;
-
 const killedWorker = (scratch: string) => `
   import { LocalSandbox } from ${JSON.stringify(new URL('../../src/sandboxes/local.ts', import.meta.url).href)};
   const sandbox = new LocalSandbox(${JSON.stringify(scratch)});
   await sandbox.prepare();
   await sandbox.use(0, (cell) => cell.execute({
-    argv: [process.execPath, '-e', ${JSON.stringify(hangsWithChildren)}],
+    argv: ['sh', '-c', ${JSON.stringify(hangsWithChildren)}],
     timeoutSeconds: 600,
     signal: new AbortController().signal,
   }));
 `;
 
-/** The processes that run in cells below a directory. */
-async function processesOf(scratch: string): Promise<string[]> {
+/** The processes whose cell lies below a directory, or whose command line begins with a text. */
+async function processesOf(mark: string): Promise<string[]> {
   const pids = (await readdir('/proc')).filter((name) => /^\d+$/.test(name));
-  const environments = await Promise.all(pids.map((pid) => readFile(`/proc/${pid}/environ`, 'utf8').catch(() => '')));
-  return pids.filter((_, index) => environments[index]?.includes(`FLEET_CELL=${scratch}/`));
+  const read = (path: string) => readFile(path, 'utf8').catch(() => '');
+  const found = await Promise.all(
+    pids.map(async (pid) => {
+      const commandLine = (await read(`/proc/${pid}/cmdline`)).replaceAll('\0', ' ');
+      return commandLine.startsWith(mark) || (await read(`/proc/${pid}/environ`)).includes(`FLEET_CELL=${mark}/`);
+    }),
+  );
+  return pids.filter((_, index) => found[index]);
 }

@@ -5,16 +5,21 @@
 local search, seen, waiting, list = KEYS[1], KEYS[2], KEYS[3], KEYS[4]
 local generation, most_points = ARGV[1], tonumber(ARGV[2])
 if (redis.call('HGET', search, 'generation') or '') ~= generation then return redis.error_reply('GENERATION changed') end
+local size = redis.call('SCARD', seen)
 local entered, dropped = 0, 0
-for i = 3, #ARGV, 2 do
-  if redis.call('SISMEMBER', seen, ARGV[i]) == 0 then
-    if most_points >= 0 and redis.call('SCARD', seen) >= most_points then
-      dropped = dropped + 1
-    else
-      redis.call('SADD', seen, ARGV[i])
-      redis.call('SADD', waiting, ARGV[i])
-      redis.call('LPUSH', list, ARGV[i + 1])
-      entered = entered + 1
+local chunk = 1000
+for from = 3, #ARGV, 2 * chunk do
+  local hashes = {}
+  for i = from, math.min(from + 2 * chunk, #ARGV) - 1, 2 do hashes[#hashes + 1] = ARGV[i] end
+  for i, met in ipairs(redis.call('SMISMEMBER', seen, unpack(hashes))) do
+    if met == 0 then
+      if most_points >= 0 and size + entered >= most_points then
+        dropped = dropped + 1
+      elseif redis.call('SADD', seen, hashes[i]) == 1 then
+        redis.call('SADD', waiting, hashes[i])
+        redis.call('LPUSH', list, ARGV[from + 2 * i - 1])
+        entered = entered + 1
+      end
     end
   end
 end

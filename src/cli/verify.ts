@@ -1,0 +1,57 @@
+import type { Argv } from 'yargs';
+import { refuseOther } from '../roles/table.js';
+import { type Problem, type Verdict, verify } from '../roles/verify.js';
+import { Patience } from '../support/patience.js';
+import { ledgerOf } from './ledger.js';
+import { switchOption, wholeOption, withCommon } from './options.js';
+import { openWorkbench } from './wire.js';
+
+const patienceMs = 10_000;
+const namedByDefault = 100;
+
+export function verifyCommand(cli: Argv): Argv {
+  return cli.command(
+    'verify',
+    'prove from SQL alone that the search is complete, or name what is wrong',
+    (yargs) =>
+      withCommon(yargs)
+        .option('json', switchOption('-json', 'one JSON object a problem, then one for the whole'))
+        .option('most', wholeOption('--most', 0, `problems that are named (${namedByDefault}; with --json: all)`))
+        .example('$0 verify', 'status 0: complete; 1: not (yet)'),
+    async (options) => {
+      const { config, search, log } = openWorkbench('verify', options);
+      const ledger = ledgerOf(config);
+      const most = options.most ?? (options.json ? Number.POSITIVE_INFINITY : namedByDefault);
+      let named = 0;
+      const name = (problem: Problem) => {
+        if (named++ < most) say(options.json ? JSON.stringify(problem) : `${problem.kind}: ${problem.text}`);
+      };
+      try {
+        const patience = new Patience(log, patienceMs);
+        refuseOther(search, await patience.insist(() => ledger.fingerprint()));
+        const verdict = await verify(ledger, search.space, search.maxPoints, name);
+        if (named > most) say(`… and ${named - most} more`);
+        say(options.json ? JSON.stringify({ verdict }) : describe(verdict));
+        if (!verdict.complete) process.exitCode = 1;
+      } finally {
+        await ledger.close();
+      }
+    },
+  );
+}
+
+function describe(verdict: Verdict): string {
+  const { complete, rows, stable, unstable, errors, roots, problems, beyondMaxPoints } = verdict;
+  const wrong = Object.entries(problems).filter(([, count]) => count > 0);
+  const lines = [
+    `${rows} points: ${stable} stable, ${unstable} unstable, ${errors} errors; ${roots} roots`,
+    ...wrong.map(([kind, count]) => `${kind}: ${count}`),
+    ...(beyondMaxPoints > 0 ? [`incomplete: maxPoints kept ${beyondMaxPoints} points out`] : []),
+    complete ? 'complete: every neighbour of every stable point is there and settled' : 'NOT complete',
+  ];
+  return lines.join('\n');
+}
+
+function say(text: string): void {
+  process.stdout.write(`${text}\n`);
+}

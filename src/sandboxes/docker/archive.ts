@@ -1,0 +1,111 @@
+import { createWriteStream } from 'node:fs';
+import { lstat, mkdir, open } from 'node:fs/promises';
+import { dirname, join, posix } from 'node:path';
+import { Readable, type Writable } from 'node:stream';
+import { pipeline } from 'node:stream/promises';
+import { extract, type Header, type Pack, pack } from 'tar-stream';
+import { onDisk, regularFiles } from '../../support/files.js';
+
+/** Everything may be written by whatever user the container has: the container is its own wall. */
+const fileMode = 0o666;
+const directoryMode = 0o777;
+
+/**
+ * A tar stream of a local file, or of the files below a local directory, at a path inside. `withDirectories` makes the
+ * directories entries too; without, those that are there keep their owner and mode.
+ */
+export function packed(from: string, to: string, withDirectories: boolean): Readable {
+  const archive = pack();
+  fill(archive, from, to, withDirectories).then(
+    () => archive.finalize(),
+    (error: Error) => archive.destroy(error),
+  );
+  return Readable.from(archive);
+}
+
+async function fill(archive: Pack, from: string, to: string, withDirectories: boolean): Promise<void> {
+  if ((await lstat(from)).isFile()) return addFile(archive, from, to);
+  const directories = new Set<string>();
+  const addDirectory = (name: string): void => {
+    if (!withDirectories || name === '.' || directories.has(name)) return;
+    addDirectory(posix.dirname(name));
+    directories.add(name);
+    archive.entry({ name, type: 'directory', mode: directoryMode });
+  };
+  addDirectory(to);
+  for await (const path of regularFiles(from)) {
+    addDirectory(posix.join(to, posix.dirname(path)));
+    await addFile(archive, join(from, path), posix.join(to, path));
+  }
+}
+
+async function addFile(archive: Pack, path: string, name: string): Promise<void> {
+  const file = await open(path);
+  try {
+    const { size } = await file.stat();
+    // The library's own kind of stream, which Node's can be piped into all the same.
+    const entry = archive.entry({ name, size, mode: fileMode }) as unknown as Writable;
+    if (size === 0) entry.end();
+    else await pipeline(file.createReadStream({ autoClose: false, end: size - 1 }), entry);
+  } finally {
+    await file.close();
+  }
+}
+
+/**
+ * Unpacks what the engine sends for one path: a file to that local path, or the regular files below a directory to paths
+ * below it. What is no regular file, or would lie elsewhere, is passed over. False: there was neither file nor directory.
+ */
+export async function unpack(archive: Readable, to: string): Promise<boolean> {
+  let found = false;
+  for await (const entry of entriesOf(archive)) {
+    const inside = insideOf(entry.header.name);
+    const { type } = entry.header;
+    if (inside === '' && type === 'directory') {
+      found = true;
+      await onDisk('copying files out of a run', () => mkdir(to, { recursive: true }));
+    }
+    if (type === 'file' && inside !== undefined) {
+      found = true;
+      const target = join(to, inside);
+      await onDisk('copying files out of a run', async () => {
+        await mkdir(dirname(target), { recursive: true });
+        await pipeline(entry, createWriteStream(target));
+      });
+    } else entry.resume();
+  }
+  return found;
+}
+
+/** The first bytes of the one file that the engine sends; undefined where it is no regular file. */
+export async function firstFile(archive: Readable, mostBytes: number): Promise<Buffer | undefined> {
+  for await (const entry of entriesOf(archive)) {
+    if (entry.header.type !== 'file') return undefined;
+    const pieces: Buffer[] = [];
+    let size = 0;
+    for await (const piece of entry as AsyncIterable<Buffer>) {
+      if (size < mostBytes) pieces.push(piece.subarray(0, mostBytes - size));
+      size += piece.length;
+    }
+    return Buffer.concat(pieces);
+  }
+  return undefined;
+}
+
+type Entry = Readable & { header: Header };
+
+function entriesOf(archive: Readable): AsyncIterable<Entry> {
+  const entries = extract();
+  archive.once('error', (error) => entries.destroy(error));
+  archive.pipe(entries as unknown as Writable);
+  return entries as unknown as AsyncIterable<Entry>;
+}
+
+/** An entry's path below the first name, '' for that itself; undefined for one that leads elsewhere. */
+function insideOf(name: string): string | undefined {
+  const parts = name
+    .split('/')
+    .slice(1)
+    .filter((part) => part !== '');
+  return parts.includes('..') ? undefined : parts.join('/');
+}

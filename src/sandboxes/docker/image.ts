@@ -1,0 +1,99 @@
+import { createInterface } from 'node:readline';
+import type { Readable } from 'node:stream';
+import type Docker from 'dockerode';
+import { MachineFault } from '../../support/errors.js';
+import { ask, askFor, engineFault, silenceSeconds } from './engine.js';
+import { credentialsFor } from './registry.js';
+
+export type PullPolicy = 'missing' | 'always' | 'never';
+
+/** An image as the engine has it. */
+export interface Image {
+  /** What containers are made of, whatever the name means later. */
+  id: string;
+  /** The registry's digest of it; its id where it never came from a registry. */
+  digest: string;
+  /** The user that it wants to run as; empty means root. */
+  user: string;
+}
+
+/** What a line of a pull's progress may hold. */
+interface Progress {
+  status?: string;
+  id?: string;
+  error?: string;
+}
+
+/** Finds the image, pulled as the policy says. Throws `MachineFault` where it cannot be had. */
+export async function obtain(
+  engine: Docker,
+  name: string,
+  policy: PullPolicy,
+  note: (sentence: string) => void,
+): Promise<Image> {
+  const image = engine.getImage(name);
+  const inspect = () => askFor('looking for the image', () => image.inspect());
+  const present = policy === 'always' ? undefined : await inspect();
+  if (!present && policy === 'never') {
+    throw new MachineFault(`The image ${name} is not on this machine, and sandbox.pull is never: pull or build it`);
+  }
+  if (!present) await pull(engine, name, note);
+  const found = present ?? (await inspect());
+  if (!found) throw new MachineFault(`The image ${name} was pulled, but is not there`);
+  const { Id, RepoDigests = [], Config } = found;
+  return { id: Id, digest: RepoDigests[0] ?? Id, user: Config.User };
+}
+
+async function pull(engine: Docker, name: string, note: (sentence: string) => void): Promise<void> {
+  const authconfig = await credentialsFor(name, note);
+  // A name without a tag would mean every tag of it.
+  const one = /[@:][^/]*$/.test(name) ? name : `${name}:latest`;
+  const doing = `pulling the image ${one}`;
+  note(doing);
+  const stream = await ask(doing, () => engine.pull(one, authconfig ? { authconfig } : {}));
+  await follow(stream as Readable, new Report(doing, note)).catch((error) => {
+    throw engineFault(doing, error);
+  });
+  note(`pulled the image ${one}`);
+}
+
+/** Reads a pull's progress to its end. Throws where it tells of an error, and when it is silent for too long. */
+async function follow(stream: Readable, report: Report): Promise<void> {
+  const silence = setTimeout(
+    () => stream.destroy(new Error(`the registry was silent for ${silenceSeconds} s`)),
+    silenceSeconds * 1000,
+  );
+  try {
+    for await (const line of createInterface(stream)) {
+      silence.refresh();
+      const progress: Progress = line === '' ? {} : JSON.parse(line);
+      if (progress.error !== undefined) throw new Error(progress.error);
+      report.add(progress);
+    }
+  } finally {
+    clearTimeout(silence);
+  }
+}
+
+const reportMilliseconds = 5000;
+const finished = new Set(['Pull complete', 'Already exists']);
+
+/** Says now and then how many layers of a pull are there. */
+class Report {
+  private readonly layers = new Map<string, boolean>();
+  private last = Date.now();
+
+  constructor(
+    private readonly doing: string,
+    private readonly note: (sentence: string) => void,
+  ) {}
+
+  add({ id, status = '' }: Progress): void {
+    if (id === undefined || status.startsWith('Pulling from')) return;
+    this.layers.set(id, finished.has(status));
+    if (Date.now() - this.last < reportMilliseconds) return;
+    this.last = Date.now();
+    const there = [...this.layers.values()].filter(Boolean).length;
+    this.note(`${this.doing}: ${there} of ${this.layers.size} layers are there`);
+  }
+}

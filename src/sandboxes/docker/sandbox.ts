@@ -1,0 +1,165 @@
+import type { Duplex } from 'node:stream';
+import type Docker from 'dockerode';
+import { hasEnded, thisProcess } from '../../support/owner.js';
+import type { Cell, Sandbox } from '../sandbox.js';
+import { type KeptCell, Slots } from '../slots.js';
+import { DockerCell, removeContainer } from './cell.js';
+import { ask, connect } from './engine.js';
+import { type Image, obtain, type PullPolicy } from './image.js';
+
+/** The label that says which process a container belongs to. */
+export const ownerLabel = 'io.atmos-fleet.owner';
+
+/** Where runs without a checkout have their files. */
+const scratchDirectory = '/fleet';
+const nobody = '65534:65534';
+/** Age at which a container that never ran counts as left behind, whoever made it, s. */
+const abandonedSeconds = 600;
+
+export interface DockerOptions {
+  image: string;
+  pull: PullPolicy;
+  /** bytes */
+  memory: number;
+  cpus: number;
+  pids: number;
+  /** bytes */
+  scratch: number;
+  user?: string | undefined;
+  warm: boolean;
+}
+
+/**
+ * Programs in containers: no network, a read-only root, no capabilities, no new privileges, bounded memory, processors
+ * and processes. Each container's own process reads from a connection that this process holds: whatever way it ends,
+ * SIGKILL included, the engine closes that input, the container ends and is removed.
+ */
+export class DockerSandbox implements Sandbox {
+  readonly facts: Record<string, string> = { sandbox: 'docker' };
+  private readonly slots = new Slots(() => this.make());
+  private connected: Docker | undefined;
+  private image: Image | undefined;
+
+  /** `checkout`: the directory of the image that runs work in; its root is then writable, and dies with the container. */
+  constructor(
+    private readonly options: DockerOptions,
+    private readonly checkout?: string,
+    private readonly note: (sentence: string) => void = () => {},
+  ) {}
+
+  async prepare(): Promise<void> {
+    await ask('greeting the engine', () => this.engine.ping());
+    await this.removeLeftovers();
+    const { image, pull } = this.options;
+    this.image ??= await obtain(this.engine, image, pull, this.note);
+    Object.assign(this.facts, { image, image_digest: this.image.digest });
+  }
+
+  use<T>(slot: number, work: (cell: Cell) => Promise<T>): Promise<T> {
+    return this.slots.use(slot, work);
+  }
+
+  close(): Promise<void> {
+    return this.slots.close();
+  }
+
+  private get engine(): Docker {
+    this.connected ??= connect();
+    return this.connected;
+  }
+
+  /** What ended workers of this host could not remove; and what never ran, and nobody will start any more. */
+  private async removeLeftovers(): Promise<void> {
+    const found = await ask('listing containers', () =>
+      this.engine.listContainers({ all: true, filters: { label: [ownerLabel] } }),
+    );
+    const old = Date.now() / 1000 - abandonedSeconds;
+    for (const { Id, Labels, State, Created } of found) {
+      const abandoned = State !== 'running' && Created < old;
+      if (hasEnded(Labels[ownerLabel] ?? '') || abandoned) await removeContainer(this.engine.getContainer(Id));
+    }
+  }
+
+  private async make(): Promise<KeptCell> {
+    if (!this.image) throw new Error('a sandbox is prepared before it is used');
+    const { image, warm, memory } = this.options;
+    const creation = this.creation(this.image);
+    const container = await ask('making a container', () => this.engine.createContainer(creation));
+    try {
+      const lifeline = (await ask('connecting to a container', () =>
+        container.attach({ stream: true, stdin: true, hijack: true }),
+      )) as Duplex;
+      await ask(`starting a container of ${image} (it must hold the program cat)`, () => container.start());
+      const directory = this.checkout ?? scratchDirectory;
+      return new DockerCell(container, lifeline, {
+        directory,
+        checkout: this.checkout !== undefined,
+        warm,
+        image,
+        memory,
+      });
+    } catch (error) {
+      await removeContainer(container).catch(() => {});
+      throw error;
+    }
+  }
+
+  private creation({ id, user }: Image): Docker.ContainerCreateOptions {
+    const { memory, cpus, pids, scratch } = this.options;
+    return {
+      Image: id,
+      Labels: { [ownerLabel]: thisProcess },
+      Entrypoint: ['cat'],
+      Cmd: [],
+      OpenStdin: true,
+      StdinOnce: true,
+      AttachStdin: true,
+      User: this.options.user ?? this.userFor(user),
+      WorkingDir: this.checkout ?? scratchDirectory,
+      Env: ['HOME=/tmp', 'TMPDIR=/tmp'],
+      NetworkDisabled: true,
+      HostConfig: {
+        AutoRemove: true,
+        Init: true,
+        NetworkMode: 'none',
+        ReadonlyRootfs: this.checkout === undefined,
+        CapDrop: ['ALL'],
+        SecurityOpt: ['no-new-privileges'],
+        Memory: memory,
+        MemorySwap: memory,
+        NanoCpus: Math.round(cpus * 1e9),
+        PidsLimit: pids,
+        Ulimits: [
+          { Name: 'fsize', Soft: scratch, Hard: scratch },
+          { Name: 'core', Soft: 0, Hard: 0 },
+        ],
+        LogConfig: { Type: 'none', Config: {} },
+        Tmpfs: { '/tmp': `rw,nosuid,nodev,mode=1777,size=${scratch}` },
+        Mounts: this.checkout === undefined ? [scratchVolume(scratch)] : [],
+      },
+    };
+  }
+
+  /** Root, without any capability, only where it owns the checkout that it must write to. */
+  private userFor(imageUser: string): string {
+    const isRoot = ['', '0', 'root'].includes(imageUser.split(':')[0] ?? '');
+    return isRoot && this.checkout === undefined ? nobody : imageUser;
+  }
+}
+
+/** A volume in memory, of bounded size, that goes with its container; unlike a plain tmpfs, the engine can copy to it. */
+function scratchVolume(size: number): Docker.MountSettings {
+  return {
+    Type: 'volume',
+    Source: '',
+    Target: scratchDirectory,
+    VolumeOptions: {
+      NoCopy: true,
+      Labels: {},
+      DriverConfig: {
+        Name: 'local',
+        Options: { type: 'tmpfs', device: 'tmpfs', o: `size=${size},mode=0777,nosuid,nodev` },
+      },
+    },
+  };
+}

@@ -1,0 +1,248 @@
+import { mkdir, writeFile } from 'node:fs/promises';
+import { dirname, join } from 'node:path';
+import type { Cell, Execution, Sandbox } from '../../sandboxes/sandbox.js';
+import { onDisk, readFirst } from '../../support/files.js';
+import { failure } from '../failure.js';
+import type { Attempt, Outcome, Simulator } from '../simulator.js';
+import { climaPaths, inputPaths, photochemPaths, readTemplates, stalePaths, type Templates } from './checkout.js';
+import { type Climate, judgeClima } from './clima.js';
+import { flawOf } from './fortran.js';
+import { climaFile, speciesFile } from './inputs.js';
+import { judgePhotochem, type PhotochemVerdict, progressOf, showsNaN } from './photochem.js';
+
+/** Gases whose surface fluxes are results. CO's is fixed by the template, NH3's has no source; both are told all the same. */
+const fluxGases = ['H2O', 'CO2', 'CH4', 'CO', 'NH3', 'O3'];
+const mostProfileBytes = 64 * 1024 * 1024;
+
+export interface AtmosOptions {
+  photochem: readonly string[];
+  clima: readonly string[];
+  climaSteps: number;
+  /** Longest time of both programs together, s. */
+  timeoutSeconds: number;
+  /** The search's parameters, which must be species that Atmos knows. */
+  names: readonly string[];
+}
+
+type Converged = Extract<PhotochemVerdict, { kind: 'converged' }>;
+
+/** What a run starts from, and why not from its parent. */
+interface Start {
+  photochemProfile: Buffer;
+  climaProfile: Buffer;
+  coldBecause?: string;
+}
+
+/**
+ * Atmos: photochemistry, then climate, warm-started from the parent's profiles. Converged is stable; not converged is
+ * unstable. Neither N2 (the program takes it as the rest) nor H2O (it follows from the starting temperatures) reaches its
+ * physics: points that differ in these alone have one result.
+ */
+export class AtmosSimulator implements Simulator {
+  readonly keepsFiles = true;
+  private templates: Templates | undefined;
+
+  constructor(
+    private readonly options: AtmosOptions,
+    private readonly sandbox: Sandbox,
+  ) {}
+
+  get facts(): Record<string, string> {
+    return this.sandbox.facts;
+  }
+
+  async prepare(): Promise<void> {
+    await this.sandbox.prepare();
+    this.templates ??= await this.sandbox.use(0, (cell) => readTemplates(cell, this.options.names));
+  }
+
+  close(): Promise<void> {
+    return this.sandbox.close();
+  }
+
+  run(attempt: Attempt): Promise<Outcome> {
+    const { templates } = this;
+    if (!templates || !attempt.directories)
+      throw new Error('Atmos is prepared first, and wants directories for its files');
+    const { directories } = attempt;
+    return this.sandbox.use(attempt.slot, async (cell) => {
+      const run = new AtmosRun(cell, this.options, templates, attempt, directories);
+      const outcome = await run.outcome();
+      if (outcome.kind === 'error' || run.endedEarly) cell.discard();
+      return outcome;
+    });
+  }
+}
+
+/** One run in one cell. */
+class AtmosRun {
+  /** Whether a program was killed, and with it what the cell held. */
+  endedEarly = false;
+  private readonly startedAt = performance.now();
+
+  constructor(
+    private readonly cell: Cell,
+    private readonly options: AtmosOptions,
+    private readonly templates: Templates,
+    private readonly attempt: Attempt,
+    private readonly directories: NonNullable<Attempt['directories']>,
+  ) {}
+
+  async outcome(): Promise<Outcome> {
+    const start = await this.start();
+    await this.writeInputs(start);
+    const outcome = await this.photochem();
+    if (outcome.kind === 'error' || start.coldBecause === undefined) return outcome;
+    return { ...outcome, message: `${outcome.message}; cold start: ${start.coldBecause}` };
+  }
+
+  /** The parent's profiles, if both can be used; otherwise those of a fresh checkout. */
+  private async start(): Promise<Start> {
+    const { photochemProfile, climaProfile } = this.templates;
+    const cold = (coldBecause?: string): Start => ({
+      photochemProfile,
+      climaProfile,
+      ...(coldBecause !== undefined && { coldBecause }),
+    });
+    const { previous } = this.directories;
+    if (previous === undefined) {
+      return cold(this.attempt.previousHash === null ? undefined : 'the parent left no files');
+    }
+    const [photochem, clima] = await onDisk("reading the parent's files", () =>
+      Promise.all(['out.dist', 'TempOut.dat'].map((name) => readFirst(join(previous, name), mostProfileBytes))),
+    );
+    const flaws = { 'out.dist': flawOf(photochem, photochemProfile), 'TempOut.dat': flawOf(clima, climaProfile) };
+    const [flaw] = Object.entries(flaws).filter(([, flaw]) => flaw !== undefined);
+    if (flaw || !photochem || !clima) return cold(`the parent's ${flaw?.join(' is ')}`);
+    return { photochemProfile: photochem, climaProfile: clima };
+  }
+
+  /** Everything that a run reads is written anew, and everything that it writes is emptied. */
+  private async writeInputs(start: Start): Promise<void> {
+    const { parameters } = this.attempt;
+    const inputs = {
+      'species.dat': speciesFile(this.templates.species, parameters),
+      'in.dist': start.photochemProfile,
+      'input_clima.dat': climaFile(this.templates.clima, this.options.climaSteps, parameters) ?? '',
+      'TempIn.dat': start.climaProfile,
+    } satisfies Record<keyof typeof inputPaths, string | Buffer>;
+    const { input } = this.directories;
+    await onDisk('writing the input of a run', async () => {
+      for (const path of stalePaths) await write(join(input, path), '');
+      for (const [name, path] of Object.entries(inputPaths)) {
+        await write(join(input, path), inputs[name as keyof typeof inputPaths]);
+      }
+    });
+    for (const [name, content] of Object.entries(inputs)) await this.keep(name, content);
+    await this.cell.put(input, '.');
+  }
+
+  private async photochem(): Promise<Outcome> {
+    const ended = await this.execute(this.options.photochem, 'Photo_log.txt', showsNaN);
+    const seconds = this.seconds();
+    const files = await this.collect(photochemPaths);
+    if (ended.ending === 'timeout') return this.timedOut('photochemistry', ended.log);
+    if (ended.ending === 'stopped') return nonconverged(lastStep(ended.log), 'lost its numbers');
+    const output = { ...ended, report: files['out.out'], profile: files['out.dist'] };
+    const verdict = judgePhotochem(output, this.templates.photochemProfile);
+    switch (verdict.kind) {
+      case 'error':
+        return failure(withRemark(verdict.sentence, ended), ended.log);
+      case 'nonconverged':
+        return nonconverged(verdict.iterations, 'did not converge');
+      case 'converged':
+        return this.clima(verdict, seconds);
+    }
+  }
+
+  private async clima(photochem: Converged, photochemSeconds: number): Promise<Outcome> {
+    const ended = await this.execute(this.options.clima, 'Clima_log.txt');
+    const climaSeconds = this.seconds() - photochemSeconds;
+    const files = await this.collect(climaPaths);
+    if (ended.ending === 'timeout') return this.timedOut('the climate program', ended.log);
+    const output = { ...ended, report: files['clima_allout.tab'], profile: files['TempOut.dat'] };
+    const verdict = judgeClima(output, this.options.climaSteps, this.templates.climaProfile);
+    if (verdict.kind === 'error') return failure(withRemark(verdict.sentence, ended), ended.log);
+    return converged(photochem, verdict, { photochem_seconds: photochemSeconds, clima_seconds: climaSeconds });
+  }
+
+  private async execute(
+    argv: readonly string[],
+    logName: string,
+    stopWhen?: (line: string) => boolean,
+  ): Promise<Execution> {
+    const timeoutSeconds = Math.max(this.options.timeoutSeconds - this.seconds(), 0);
+    const { signal } = this.attempt;
+    const execution = await this.cell.execute({ argv, timeoutSeconds, signal, ...(stopWhen && { stopWhen }) });
+    this.endedEarly ||= execution.ending !== 'exited';
+    await this.keep(logName, execution.log);
+    return execution;
+  }
+
+  /** Copies files out of the cell, and keeps them; a cell that was killed has none to give. */
+  private async collect<Name extends string>(paths: Record<Name, string>): Promise<Partial<Record<Name, Buffer>>> {
+    if (this.endedEarly) return {};
+    const files: Partial<Record<Name, Buffer>> = {};
+    const copy = async ([name, path]: [Name, string]): Promise<void> => {
+      const content = await this.cell.read(path);
+      if (!content) return;
+      files[name] = content;
+      await this.keep(name, content);
+    };
+    await Promise.all((Object.entries(paths) as [Name, string][]).map(copy));
+    return files;
+  }
+
+  private keep(name: string, content: string | Buffer): Promise<void> {
+    return onDisk('writing the files of a run', () => writeFile(join(this.directories.output, name), content));
+  }
+
+  private timedOut(program: string, log: string): Outcome {
+    return failure(`${program} was killed: the run took longer than ${this.options.timeoutSeconds} s`, log, 'timeout');
+  }
+
+  private seconds(): number {
+    return (performance.now() - this.startedAt) / 1000;
+  }
+}
+
+async function write(path: string, content: string | Buffer): Promise<void> {
+  await mkdir(dirname(path), { recursive: true });
+  await writeFile(path, content);
+}
+
+function withRemark(sentence: string, { remark }: Execution): string {
+  return remark === undefined ? sentence : `${sentence}: ${remark}`;
+}
+
+function lastStep(log: string): number {
+  const line = log.split('\n').findLast((text) => progressOf(text) !== undefined);
+  return (line === undefined ? undefined : progressOf(line)?.step) ?? 0;
+}
+
+function nonconverged(iterations: number, why: string): Outcome {
+  const message = `unstable, photochemistry ${why} (step ${iterations})`;
+  return { kind: 'completed', stable: false, outputs: { photochem_iterations: iterations }, message };
+}
+
+function converged({ iterations, fluxes }: Converged, climate: Climate, seconds: Record<string, number>): Outcome {
+  const { temperature, pressure, divergence, change } = climate;
+  const fluxOutputs = fluxGases.flatMap((gas) => {
+    const flux = fluxes.get(gas);
+    return flux === undefined ? [] : [[`flux_${gas}`, flux] as const];
+  });
+  return {
+    kind: 'completed',
+    stable: true,
+    temperature,
+    pressure,
+    outputs: {
+      photochem_iterations: iterations,
+      ...Object.fromEntries(fluxOutputs),
+      clima_divergence: divergence,
+      clima_change: change,
+      ...Object.fromEntries(Object.entries(seconds).map(([name, value]) => [name, Math.round(value * 1000) / 1000])),
+    },
+    message: `stable, ${temperature} K`,
+  };
+}

@@ -1,0 +1,263 @@
+import { type ChildProcess, spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { chmod, writeFile } from 'node:fs/promises';
+import { constants } from 'node:os';
+import { join } from 'node:path';
+import type Docker from 'dockerode';
+import { beforeAll, describe, expect, it, onTestFinished, vi } from 'vitest';
+import { type DockerOptions, DockerSandbox, ownerLabel } from '../../src/sandboxes/docker/sandbox.js';
+import type { Cell, Execution } from '../../src/sandboxes/sandbox.js';
+import { MachineFault } from '../../src/support/errors.js';
+import { temporaryDirectory } from '../support/directories.js';
+import { busyboxImage, containersOf, dockerEngine } from '../support/docker.js';
+import { registryWith } from '../support/registry.js';
+
+vi.setConfig({ testTimeout: 60_000, hookTimeout: 120_000 });
+
+let engine: Docker;
+let image: string;
+beforeAll(async () => {
+  engine = await dockerEngine();
+  image = await busyboxImage();
+});
+
+const mebibyte = 2 ** 20;
+
+function options(given: Partial<DockerOptions> = {}): DockerOptions {
+  const limits = { memory: 64 * mebibyte, cpus: 0.5, pids: 32, scratch: 8 * mebibyte };
+  return { image, pull: 'never', warm: true, ...limits, ...given };
+}
+
+function sandboxWith(given?: Partial<DockerOptions>, note?: (sentence: string) => void): DockerSandbox {
+  const sandbox = new DockerSandbox(options(given), undefined, note);
+  onTestFinished(() => sandbox.close());
+  return sandbox;
+}
+
+const run = (cell: Cell, script: string, signal = new AbortController().signal): Promise<Execution> =>
+  cell.execute({ argv: ['sh', '-c', script], timeoutSeconds: 60, signal });
+
+async function outputOf(sandbox: DockerSandbox, script: string): Promise<string> {
+  const { log } = await sandbox.use(0, (cell) => run(cell, script));
+  return log.trim();
+}
+
+describe('a container', () => {
+  it('has no network, no capabilities, no new privileges, and no root', async () => {
+    const sandbox = sandboxWith();
+    await sandbox.prepare();
+    expect(await outputOf(sandbox, 'ls /sys/class/net')).toBe('lo');
+    expect(await outputOf(sandbox, 'grep -E "^(CapEff|CapBnd|NoNewPrivs)" /proc/self/status | tr "\\t\\n" "  "')).toBe(
+      'CapEff: 0000000000000000 CapBnd: 0000000000000000 NoNewPrivs: 1',
+    );
+    expect(await outputOf(sandbox, 'id -u; id -g')).toBe('65534\n65534');
+  });
+
+  it('has a root that cannot be written, and bounded places that can', async () => {
+    const sandbox = sandboxWith();
+    await sandbox.prepare();
+    expect(await outputOf(sandbox, 'touch /model')).toMatch(/Read-only file system/);
+    for (const place of ['.', '/tmp']) {
+      const fill = `for n in 1 2 3; do dd if=/dev/zero of=${place}/file-$n bs=1000000 count=4; done`;
+      expect(await outputOf(sandbox, fill)).toMatch(/No space left/);
+    }
+    const { status } = await sandbox.use(0, (cell) => run(cell, 'exec head -c 16000000 /dev/zero >file'));
+    expect(status).toBe(128 + constants.signals.SIGXFSZ);
+  });
+
+  it('has bounded memory, processors and processes', async () => {
+    const sandbox = sandboxWith();
+    await sandbox.prepare();
+    const HostConfig = await sandbox.use(0, async () => {
+      const [container] = await containersOf();
+      return (await engine.getContainer(container?.Id ?? '').inspect()).HostConfig;
+    });
+    const memory = 64 * mebibyte;
+    expect(HostConfig).toMatchObject({ Memory: memory, MemorySwap: memory, NanoCpus: 5e8, PidsLimit: 32 });
+    const { status, remark } = await sandbox.use(0, (cell) =>
+      cell.execute({
+        argv: ['awk', 'BEGIN { for (text = "more"; ; text = text text); }'],
+        timeoutSeconds: 60,
+        signal: new AbortController().signal,
+      }),
+    );
+    expect({ status, remark }).toEqual({
+      status: 137,
+      remark: 'killed by signal 9, most likely over its memory limit of 64 MiB',
+    });
+  });
+
+  it('stays for the next run of its slot, and is replaced after a bad one', async () => {
+    const sandbox = sandboxWith();
+    await sandbox.prepare();
+    const idOf = async (work: (cell: Cell) => unknown = () => {}) => {
+      const id = await sandbox.use(0, async (cell) => {
+        const [{ Id } = { Id: '' }] = await containersOf();
+        await work(cell);
+        return Id;
+      });
+      return id;
+    };
+    const first = await idOf();
+    expect(await idOf((cell) => cell.discard())).toBe(first);
+    const second = await idOf();
+    expect(second).not.toBe(first);
+    await expect(sandbox.use(0, async () => Promise.reject(new Error('bad run')))).rejects.toThrow('bad run');
+    expect(await idOf((cell) => run(cell, 'setsid sleep 600 >/dev/null 2>&1 &'))).not.toBe(second);
+    expect(await idOf()).not.toBe(second);
+    expect(await containersOf()).toHaveLength(1);
+    await sandbox.close();
+    expect(await containersOf()).toEqual([]);
+  });
+
+  it('serves one run only where it is not to be kept', async () => {
+    const sandbox = sandboxWith({ warm: false });
+    await sandbox.prepare();
+    await outputOf(sandbox, 'true');
+    expect(await containersOf()).toEqual([]);
+  });
+
+  it('blames the machine when it is stopped from outside', async () => {
+    const sandbox = sandboxWith();
+    await sandbox.prepare();
+    const use = sandbox.use(0, (cell) =>
+      cell.execute({
+        argv: ['sh', '-c', 'echo started; sleep 600'],
+        timeoutSeconds: 60,
+        signal: new AbortController().signal,
+        stopWhen: () => {
+          containersOf().then(([container]) => engine.getContainer(container?.Id ?? '').stop());
+          return false;
+        },
+      }),
+    );
+    await expect(use).rejects.toThrow(MachineFault);
+    await expect(use).rejects.toThrow('stopped from outside');
+  });
+
+  it('blames the program that kills its own container', async () => {
+    const sandbox = sandboxWith();
+    await sandbox.prepare();
+    const { status, remark } = await sandbox.use(0, (cell) => run(cell, 'kill -9 -1; sleep 600'));
+    expect({ status, remark }).toEqual({ status: 137, remark: 'its container ended with it, with status 137' });
+    expect(await outputOf(sandbox, 'echo fine')).toBe('fine');
+  });
+});
+
+describe('containers of a worker that ended', () => {
+  /** A worker with a container that runs for long: its process, and its name on its containers. */
+  async function worker(): Promise<{ child: ChildProcess; owner: string }> {
+    const module = (path: string) => JSON.stringify(new URL(`../../src/${path}`, import.meta.url).href);
+    const script = `
+      import { DockerSandbox } from ${module('sandboxes/docker/sandbox.ts')};
+      import { thisProcess } from ${module('support/owner.ts')};
+      const sandbox = new DockerSandbox(${JSON.stringify(options())});
+      await sandbox.prepare();
+      await sandbox.use(0, (cell) => {
+        console.log(thisProcess);
+        return cell.execute({ argv: ['sleep', '600'], timeoutSeconds: 600, signal: new AbortController().signal });
+      });`;
+    const child = spawn(process.execPath, ['--import', 'tsx', '--input-type=module', '-e', script], {
+      stdio: ['ignore', 'pipe', 'inherit'],
+    });
+    const [line] = await once(child.stdout as NodeJS.ReadableStream, 'data');
+    return { child, owner: String(line).trim() };
+  }
+
+  it('go by themselves, also after SIGKILL', async () => {
+    const { child, owner } = await worker();
+    expect(await containersOf(owner)).toHaveLength(1);
+    child.kill('SIGKILL');
+    await expect.poll(() => containersOf(owner), { timeout: 20_000 }).toEqual([]);
+  });
+
+  it('are removed at the next start where they did not, and no others are', async () => {
+    const { child, owner } = await worker();
+    const lost = await engine.createContainer({ Image: image, Cmd: ['true'], Labels: { [ownerLabel]: owner } });
+    await sandboxWith().prepare();
+    expect(await containersOf(owner)).toHaveLength(2);
+    child.kill('SIGKILL');
+    await once(child, 'exit');
+    await sandboxWith().prepare();
+    await expect(lost.inspect()).rejects.toMatchObject({ statusCode: 404 });
+    await expect.poll(() => containersOf(owner), { timeout: 20_000 }).toEqual([]);
+  });
+});
+
+describe('the image', () => {
+  const failing = async (given: Partial<DockerOptions>, sentence: RegExp) => {
+    const prepared = sandboxWith(given).prepare();
+    await expect(prepared).rejects.toThrow(MachineFault);
+    await expect(prepared).rejects.toThrow(sentence);
+  };
+
+  it('is told in the facts', async () => {
+    const sandbox = sandboxWith();
+    await sandbox.prepare();
+    expect(sandbox.facts).toEqual({
+      sandbox: 'docker',
+      image,
+      image_digest: expect.stringMatching(/sha256:[0-9a-f]{64}$/),
+    });
+  });
+
+  it('is the machine that is at fault where it cannot be had', async () => {
+    await failing(
+      { image: 'no/such:image' },
+      /^The image no\/such:image is not on this machine, and sandbox.pull is never/,
+    );
+    await failing(
+      { image: '127.0.0.1:1/model', pull: 'missing' },
+      /pulling the image 127.0.0.1:1\/model:latest: .*refused/,
+    );
+    await failing({ image: 'Not A Name' }, /Docker failed while looking for the image/);
+  });
+
+  it('is pulled with the credentials that a helper gives', async () => {
+    const { server, address } = await registryWith('reader', 'se:cret');
+    onTestFinished(() => void server.close());
+    const home = await temporaryDirectory();
+    const answer = { ServerURL: address, Username: 'reader', Secret: 'se:cret' };
+    const helper = `#!/bin/sh\nread -r registry; [ "$1 $registry" = "get ${address}" ] && echo '${JSON.stringify(answer)}'\n`;
+    await writeFile(join(home, 'docker-credential-test'), helper);
+    await chmod(join(home, 'docker-credential-test'), 0o755);
+    await writeFile(join(home, 'config.json'), JSON.stringify({ credHelpers: { [address]: 'test' } }));
+    vi.stubEnv('DOCKER_CONFIG', home);
+    vi.stubEnv('PATH', `${home}:${process.env.PATH}`);
+    onTestFinished(() => void vi.unstubAllEnvs());
+    await pulled(address);
+  });
+
+  it('is pulled with the credentials that stand in the configuration, and not without', async () => {
+    const { server, address } = await registryWith('reader', 'secret');
+    onTestFinished(() => void server.close());
+    const home = await temporaryDirectory();
+    vi.stubEnv('DOCKER_CONFIG', home);
+    onTestFinished(() => void vi.unstubAllEnvs());
+    await failing({ image: `${address}/model:1`, pull: 'missing' }, /pulling the image .*(no basic auth|unauthorized)/);
+    const auth = Buffer.from('reader:secret').toString('base64');
+    await writeFile(join(home, 'config.json'), JSON.stringify({ auths: { [address]: { auth } } }));
+    await pulled(address);
+  });
+
+  async function pulled(address: string): Promise<void> {
+    const notes: string[] = [];
+    const sandbox = sandboxWith({ image: `${address}/model:1`, pull: 'always' }, (note) => notes.push(note));
+    onTestFinished(() => engine.getImage(`${address}/model:1`).remove());
+    await sandbox.prepare();
+    expect(notes).toEqual([`pulling the image ${address}/model:1`, `pulled the image ${address}/model:1`]);
+    expect(sandbox.facts.image_digest).toMatch(new RegExp(`^${address}/model@sha256:`));
+  }
+});
+
+describe('the engine', () => {
+  it('is the machine that is at fault where there is none', async () => {
+    vi.stubEnv('DOCKER_HOST', 'unix:///nowhere/docker.sock');
+    onTestFinished(() => void vi.unstubAllEnvs());
+    const prepared = sandboxWith().prepare();
+    await expect(prepared).rejects.toThrow(MachineFault);
+    await expect(prepared).rejects.toThrow(
+      'No Docker engine answers at unix:///nowhere/docker.sock (ENOENT): start Docker, or set DOCKER_HOST',
+    );
+  });
+});
