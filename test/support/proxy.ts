@@ -26,7 +26,7 @@ export async function startProxy(target: string): Promise<TcpProxy> {
 
 export class TcpProxy {
   mode: ProxyMode = 'pass';
-  private readonly sockets = new Set<Socket>();
+  private readonly clients = new Set<Socket>();
 
   constructor(
     private readonly server: Server,
@@ -38,8 +38,8 @@ export class TcpProxy {
 
   /** Cuts every connection; answers how many. */
   cut(): number {
-    const count = this.sockets.size;
-    for (const socket of this.sockets) socket.resetAndDestroy();
+    const count = this.clients.size;
+    for (const client of this.clients) client.resetAndDestroy();
     return count;
   }
 
@@ -53,20 +53,20 @@ export class TcpProxy {
       client.destroy();
       return;
     }
+    this.clients.add(client);
+    client.on('close', () => this.clients.delete(client));
     const upstream = connect(this.target);
     this.pipe(client, upstream);
     this.pipe(upstream, client);
   }
 
   private pipe(from: Socket, to: Socket): void {
-    this.sockets.add(from);
     let sending = Promise.resolve();
     from.on('data', (bytes) => {
       sending = sending.then(() => this.send(bytes, to));
     });
     from.on('error', () => undefined);
     from.on('close', () => {
-      this.sockets.delete(from);
       sending.then(() => to.destroy());
     });
   }
