@@ -42,19 +42,11 @@ export async function sqlClientMaster(member: Member, ledger: Ledger, options: {
 async function admitAll(member: Member, ledger: Ledger): Promise<void> {
   const { stop } = member;
   while (!stop.quiet.aborted || (await draining(member))) {
-    const batch = await member.insist(() => nextProposals(member));
+    const batch = await member.insist(() => member.batches.take('main_sql_Q', batchSize));
     if (batch) await admit(member, ledger, batch);
     else if (stop.quiet.aborted) await pause(lookMs, stop.abort);
     else await member.awaitWork('main_sql_Q');
   }
-}
-
-async function nextProposals(member: Member): Promise<Batch | undefined> {
-  for (const source of proposalLists) {
-    const batch = await member.batches.take(source, batchSize);
-    if (batch) return batch;
-  }
-  return undefined;
 }
 
 /** Gives each point of a batch its row, then its place in main_Q. May be repeated: its effect comes once. */
@@ -204,6 +196,8 @@ class Keeper {
     if (now - this.sweptAt < this.sweepMs) return;
     this.sweptAt = now;
     await sweep(this.member, this.sweepMs);
+    const strays = await this.member.batches.take('processing_Q:strays', batchSize);
+    if (strays) await admit(this.member, this.ledger, strays);
     const orphan = await this.member.batches.adopt(proposalLists);
     if (!orphan) return;
     this.member.log.warn(`took over ${orphan.elements.length} proposals from a master that died`);
