@@ -18,6 +18,7 @@ const commands: Record<string, () => Promise<Command>> = {
   status: async () => (await import('./status.js')).statusCommand,
   verify: async () => (await import('./verify.js')).verifyCommand,
   export: async () => (await import('./export.js')).exportCommand,
+  report: async () => (await import('./report.js')).reportCommand,
   dashboard: async () => (await import('./dashboard.js')).dashboardCommand,
   demo: async () => (await import('./demo.js')).demoCommand,
 };

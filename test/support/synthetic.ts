@@ -39,8 +39,13 @@ function pointOf(n: number): number[] {
 }
 
 /** Fills a SQLite file with so many rows of plausible climates; 97 of 100 settled, one of a thousand an error. */
-export async function fillSynthetic(path: string, fingerprint: string, rows: number, from = 0): Promise<void> {
-  const ledger = new Ledger(`sqlite:${path}`, 'parameterspace', names);
+export async function fillSynthetic(
+  path: string,
+  fingerprint: string,
+  rows: number,
+  { from = 0, table = 'parameterspace' } = {},
+): Promise<void> {
+  const ledger = new Ledger(`sqlite:${path}`, table, names);
   await ledger.create(fingerprint);
   await ledger.close();
   const db = new Database(path);
@@ -60,7 +65,7 @@ export async function fillSynthetic(path: string, fingerprint: string, rows: num
     ],
   ];
   const insert = db.prepare(
-    `insert into parameterspace (${columns.join(', ')}) values (${columns.map(() => '?').join(', ')})`,
+    `insert into ${table} (${columns.join(', ')}) values (${columns.map(() => '?').join(', ')})`,
   );
   db.transaction(() => {
     for (let n = from; n < from + rows; n++) insert.run(...rowOf(n));
