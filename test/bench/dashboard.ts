@@ -7,8 +7,8 @@ import { Child } from '../support/child.js';
 import { startRole } from '../support/processes.js';
 import { startRedis } from '../support/redis.js';
 import { closeScope } from '../support/scope.js';
-import { testSearch } from '../support/search.js';
 import { fillSynthetic, syntheticParameters } from '../support/synthetic.js';
+import { testSearch } from '../support/testSearch.js';
 import { until } from '../support/until.js';
 
 const rows = Number(process.argv[2] ?? 1_000_000);
