@@ -57,7 +57,7 @@ async function main(): Promise<void> {
   );
 
   const dashboard = await startRole('dashboard', ['--port', '0'], { config: search.path });
-  const url = /http:\/\/[^,\s]+/.exec((await dashboard.line(/the page is at/)).msg)?.[0] as string;
+  const url = /http:\/\/[^,\s]+/.exec((await dashboard.line(/the page is at/)).message)?.[0] as string;
   const now = async () => (await (await fetch(`${url}/api/now`)).json()) as { rows: number; whole: boolean };
   const [reading] = await timed(() => until(async () => (await now()).whole, 'every row is read', 300));
   tell('the dashboard reads all rows, once', milliseconds(reading));
