@@ -15,7 +15,6 @@ import { Space } from '../space/space.js';
 import { messageOf, Unavailable, UsageError } from '../support/errors.js';
 import { createLogger, type Logger } from '../support/logger.js';
 import { Meters } from '../support/meters.js';
-import type { Patience } from '../support/patience.js';
 import { type Address, serveProbes } from '../support/probes.js';
 import { Stop, Stopped } from '../support/stop.js';
 import { parseAddress } from './options.js';
@@ -83,13 +82,13 @@ export async function asMember<T>(
   }
 }
 
-/** Runs a command that comes and goes. */
+/** Runs a command that comes and goes; it waits for services for 10 s, or until that signal. */
 export async function asOneShot<T>(
   { search, log, watchedAt }: Workbench,
   act: (command: OneShot) => Promise<T>,
-  patience?: Patience,
+  until?: AbortSignal,
 ): Promise<T> {
-  const command = new OneShot(search, log, patience);
+  const command = new OneShot(search, log, until);
   try {
     if (watchedAt) await serveProbes(watchedAt, new Watching(new Meters(), command.session));
     return await act(command);
