@@ -8,7 +8,6 @@ import { OneShot } from '../roles/oneShot.js';
 import { type Status, status } from '../roles/status.js';
 import { pause } from '../support/bell.js';
 import { UsageError } from '../support/errors.js';
-import { Patience } from '../support/patience.js';
 import { Children } from './children.js';
 import { ledgerOf } from './ledger.js';
 import { wholeOption, withCommon } from './options.js';
@@ -65,7 +64,8 @@ interface Place {
 async function runFleet(bench: Workbench, children: Children, place: Place): Promise<number> {
   const { stop, search, log } = bench;
   const unhook = stopOnSignals(stop, log, 0);
-  const command = new OneShot(search, log, new Patience(log));
+  // Its children are the services: their end ends the waiting.
+  const command = new OneShot(search, log, new AbortController().signal);
   const ledger = ledgerOf(bench.config);
   try {
     say(`${search.name}: ${describeLattice(search.space)}`);

@@ -1,11 +1,10 @@
 import type { Argv } from 'yargs';
 import type { Ledger } from '../ledger/ledger.js';
-import { deleteKeys } from '../roles/kill.js';
+import { deleteKeys, killed } from '../roles/kill.js';
 import type { Member } from '../roles/member.js';
 import { OneShot } from '../roles/oneShot.js';
 import { sqlClient } from '../roles/sqlClient.js';
 import { sqlClientMaster } from '../roles/sqlClientMaster.js';
-import { Patience } from '../support/patience.js';
 import { ledgerOf } from './ledger.js';
 import { durationOption, switchOption, withCommon, withMetrics } from './options.js';
 import { asMember, openWorkbench, stopOnSignals, type Workbench } from './wire.js';
@@ -87,20 +86,23 @@ async function serve(bench: Workbench, serving: Serving): Promise<void> {
   }
 }
 
-/** Creates the tables; a reset begins a new search, so what Redis still holds of the old one goes too. */
+/**
+ * Creates the tables; a reset begins a new search, so what Redis still holds of the old one goes too. Nothing while the kill
+ * switch is on: the role is not to serve.
+ */
 async function createTables({ search, log, stop }: Workbench, ledger: Ledger, reset: boolean): Promise<void> {
   const unhook = stopOnSignals(stop, log, 0);
-  const patience = new Patience(log);
+  const command = new OneShot(search, log, stop.quiet);
   try {
+    if (await killed(command)) return;
     if (reset) {
-      const command = new OneShot(search, log, patience);
       const { keys } = await deleteKeys(command, { keepRoots: true });
-      await command.close();
-      await patience.insist(() => ledger.drop(), stop.quiet);
+      await command.insist(() => ledger.drop());
       log.info({ keys }, 'the table was dropped, and what Redis held of its search');
     }
-    await patience.insist(() => ledger.create(search.definition), stop.quiet);
+    await command.insist(() => ledger.create(search.definition));
   } finally {
+    await command.close();
     unhook();
   }
 }

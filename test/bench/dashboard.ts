@@ -7,8 +7,8 @@ import { Child } from '../support/child.js';
 import { startRole } from '../support/processes.js';
 import { startRedis } from '../support/redis.js';
 import { closeScope } from '../support/scope.js';
-import { testSearch } from '../support/search.js';
 import { fillSynthetic, syntheticParameters } from '../support/synthetic.js';
+import { testSearch } from '../support/testSearch.js';
 import { until } from '../support/until.js';
 
 const rows = Number(process.argv[2] ?? 1_000_000);
@@ -57,7 +57,7 @@ async function main(): Promise<void> {
   );
 
   const dashboard = await startRole('dashboard', ['--port', '0'], { config: search.path });
-  const url = /http:\/\/[^,\s]+/.exec((await dashboard.line(/the page is at/)).msg)?.[0] as string;
+  const url = /http:\/\/[^,\s]+/.exec((await dashboard.line(/the page is at/)).message)?.[0] as string;
   const now = async () => (await (await fetch(`${url}/api/now`)).json()) as { rows: number; whole: boolean };
   const [reading] = await timed(() => until(async () => (await now()).whole, 'every row is read', 300));
   tell('the dashboard reads all rows, once', milliseconds(reading));

@@ -3,8 +3,8 @@ import { join } from 'node:path';
 import { expect, test } from 'vitest';
 import { barriers, openPage, screenshot, startBrowser } from '../support/browser.js';
 import { runRole } from '../support/processes.js';
-import { testSearch } from '../support/search.js';
 import { fillSynthetic, syntheticParameters } from '../support/synthetic.js';
+import { testSearch } from '../support/testSearch.js';
 
 const hostile = '</script><script>document.title = "taken"</script>';
 
