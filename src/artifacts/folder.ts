@@ -27,7 +27,7 @@ export class FolderStore implements ArtifactStore {
   }
 
   /** The files reach the disk under a temporary name, then get their own: a run is there whole or not at all. */
-  save(directory: string, hash: string, token: string): Promise<string> {
+  async save(directory: string, hash: string, token: string): Promise<string> {
     const target = join(this.root, runPath(hash, token));
     const temporary = join(this.root, incoming, `${thisProcess}.${this.saves++}`);
     return onDisk(`storing files in ${this.root}`, async () => {

@@ -17,6 +17,8 @@ const commands: Record<string, () => Promise<Command>> = {
   kill: async () => (await import('./kill.js')).killCommand,
   status: async () => (await import('./status.js')).statusCommand,
   verify: async () => (await import('./verify.js')).verifyCommand,
+  export: async () => (await import('./export.js')).exportCommand,
+  dashboard: async () => (await import('./dashboard.js')).dashboardCommand,
   demo: async () => (await import('./demo.js')).demoCommand,
 };
 
@@ -31,10 +33,11 @@ export async function main(args: readonly string[]): Promise<void> {
     .demandCommand(1, 'name a role')
     .wrap(Math.min(120, process.stdout.columns ?? 100))
     .exitProcess(false)
+    .parserConfiguration({ 'duplicate-arguments-array': false })
     .fail((message, error) => {
-      // What an option's own check throws arrives as an error of yargs'.
-      if (error?.name === 'YError') throw new UsageError(error.message);
-      throw error ?? new UsageError(`${message}; --help tells more`);
+      // What yargs itself finds wrong is wrong usage, also where it wraps an option's own refusal.
+      if (error && error.name !== 'YError') throw error;
+      throw new UsageError(`${error?.message ?? message}; --help tells more`);
     });
   try {
     const named = commands[args[0] ?? ''];

@@ -89,7 +89,7 @@ export function describeLattice(space: Space): string {
 function rootOf(space: Space, text: string | undefined): Point {
   const changes: Dictionary = {};
   for (const part of text === undefined ? [] : text.split(',')) {
-    const [name = '', value = ''] = part.split('=', 2).map((piece) => piece.trim());
+    const [, name = '', value = ''] = /^\s*([^=\s]+)\s*=\s*([^=\s]+)\s*$/.exec(part) ?? [];
     const number = parseNumber(value);
     if (number === undefined) throw new UsageError(`--point: found '${part}', wants NAME=NUMBER`);
     if (Object.hasOwn(changes, name)) throw new UsageError(`--point: ${name} stands there twice`);

@@ -75,8 +75,9 @@ export async function asMember<T>(
     }
     return await serve(member);
   } catch (error) {
-    if (!(error instanceof Stopped)) throw error;
-    return undefined;
+    if (error instanceof Stopped) return undefined;
+    stop.now('an error'); // The role's other loops would go on without it.
+    throw error;
   } finally {
     await member.leave();
     unhook();

@@ -25,11 +25,15 @@ export function workerCommand(cli: Argv): Argv {
     async (options) => {
       const bench = openWorkbench('worker', options);
       const { config, stop } = bench;
-      const parameters = config.parameters.map(({ name }) => name);
-      const run = { timeoutSeconds: config.run.timeoutSeconds, stable: config.stable, parameters };
+      const run = {
+        timeoutSeconds: config.run.timeoutSeconds,
+        parameters: bench.search.space.names,
+        stable: config.stable,
+        note: (sentence: string) => bench.log.info(sentence),
+      };
       const done = await withScratch(tmpdir(), (scratch) =>
-        asMember('worker', bench, options.grace ?? defaultGraceMs, (member) => {
-          const store = createArtifactStore(config.artifacts.url, config.name);
+        asMember('worker', bench, options.grace ?? defaultGraceMs, async (member) => {
+          const store = await createArtifactStore(config.artifacts.url, config.name);
           return new WorkerRole(member, createSimulator(config.simulator, run), store, {
             concurrency: options.concurrency ?? 1,
             exitWhenDone: options.exitWhenDone === true,

@@ -9,6 +9,7 @@ import { type Environment, environmentSource, fileSource, flagSource, merge, sec
 import { resolveUrl } from './url.js';
 
 export { definitionOf, type Fingerprint, fingerprintDifference, fingerprintOf } from './definition.js';
+export { secretFrom } from './sources.js';
 export { withoutPassword } from './url.js';
 
 /** A validated configuration: DESIGN.md, section 3, with defaults filled in and every path absolute. */

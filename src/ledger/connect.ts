@@ -1,4 +1,5 @@
 import knex, { type Knex } from 'knex';
+import mysql from 'mysql2';
 import { messageOf, Unavailable, UsageError } from '../support/errors.js';
 
 /** Milliseconds that one statement may take; passes over the whole table are read in pages. */
@@ -94,6 +95,9 @@ function mysqlSettings(url: string): Knex.MySql2ConnectionConfig {
     timezone: 'Z',
     dateStrings: true,
     connectTimeout: 10_000,
+    // Statements that carry their values are not searched for placeholders.
+    queryFormat: (sql: string, values: Parameters<typeof mysql.format>[1][] = []) =>
+      values.length === 0 ? sql : mysql.format(sql, values),
   } as Knex.MySql2ConnectionConfig;
 }
 

@@ -3,70 +3,10 @@ import { isoNow } from '../support/clock.js';
 import { Unavailable, UsageError } from '../support/errors.js';
 import { ask, connectDatabase } from './connect.js';
 import { literal, type SqlValue } from './literals.js';
+import type { Counts, ErrorChoice, NewRow, PointRow, RawRow, RunningRow, SettledRow, State } from './rows.js';
 import { createMetaTable, createPointTable, schemaVersion } from './schema.js';
 
-export type State = 'queue' | 'running' | 'error' | 'completed';
-
-/** A point that enters the ledger. */
-export interface NewRow {
-  hash: string;
-  code: string;
-  previous_hash: string | null;
-  depth: number;
-}
-
-/** The end of a point: completed, or an error after its last attempt. Absent numbers and texts are null. */
-export interface SettledRow extends NewRow {
-  state: 'completed' | 'error';
-  stable: boolean | null;
-  attempts: number;
-  worker: string | null;
-  /** ISO 8601, UTC. */
-  start_time: string | null;
-  end_time: string | null;
-  /** Seconds. */
-  run_time: number | null;
-  error_kind: string | null;
-  error_msg: string | null;
-  complete_msg: string | null;
-  out_path: string | null;
-  /** K. */
-  temperature: number | null;
-  /** bar. */
-  pressure: number | null;
-  outputs: Record<string, number> | null;
-}
-
-/** News that a run began. */
-export interface RunningRow {
-  hash: string;
-  attempts: number;
-  worker: string | null;
-  start_time: string | null;
-}
-
-/** A row as the search itself needs it. */
-export interface PointRow extends NewRow {
-  state: State;
-  stable: boolean | null;
-  attempts: number;
-  out_path: string | null;
-}
-
-/** What a row holds of a point, as it stands, the parameters' columns included: in any column there may be anything. */
-export type RawRow = Readonly<Record<string, unknown>>;
-
-/** Which errored rows: all, or those of a kind, or whose message contains a text. */
-export interface ErrorChoice {
-  kind?: string | undefined;
-  message?: string | undefined;
-}
-
-export interface Counts {
-  states: Record<State, number>;
-  stable: number;
-  unstable: number;
-}
+export type * from './rows.js';
 
 const page = 5000;
 const statementRows = 100;
@@ -258,27 +198,45 @@ export class Ledger {
 
   /** All rows, or those of some kind, in the order of their hashes, page by page. */
   async *rows(where: { state?: State; stable?: boolean } = {}): AsyncGenerator<PointRow[]> {
-    for await (const rows of this.pages(() => this.select().where(where))) yield (rows as PointRow[]).map(tidy);
-  }
-
-  /** All rows, or those of some kind, as they stand, for one who trusts none of them. */
-  rawRows(where: { state?: State; stable?: boolean } = {}): AsyncGenerator<RawRow[]> {
-    const columns = ['hash', 'code', ...this.parameters, 'previous_hash', 'depth', 'state', 'stable'];
-    return this.pages(() => this.db(this.table).select(columns).where(where));
-  }
-
-  /** What a query finds, in the order of the hashes. A row whose hash is none is counted past, as nothing can be compared to it. */
-  private async *pages(query: () => Knex.QueryBuilder): AsyncGenerator<{ hash?: unknown }[]> {
-    let after: { hash?: unknown } | undefined;
-    for (let past = 0; ; ) {
-      const choice = after === undefined ? query() : query().andWhere('hash', '>', after.hash as string);
-      const rows = await ask<{ hash?: unknown }[]>(choice.orderBy('hash').limit(page).offset(past));
-      if (rows.length === 0) return;
-      yield rows;
-      const last = rows.findLastIndex(({ hash }) => typeof hash === 'string' && /^[0-9a-f]{32}$/.test(hash));
-      past = last < 0 ? past + rows.length : rows.length - 1 - last;
-      after = rows[last] ?? after;
+    for await (const rows of this.pages<PointRow>(() => this.select().where(where), 'hash')) {
+      yield rows.map(tidy);
     }
+  }
+
+  /** All rows, or those of some kind, as they stand, for one who trusts none of them. In SQLite in the order of entry. */
+  rawRows(where: { state?: State; stable?: boolean } = {}): AsyncGenerator<RawRow[]> {
+    // SQLite keeps rows by a number of its own: the quick way through them, and always a number, whatever stands in the row.
+    const key = this.mysql ? 'hash' : '_rowid_';
+    return this.pages<RawRow>(
+      () =>
+        this.selectRaw()
+          .select({ [key]: key })
+          .where(where),
+      key,
+    );
+  }
+
+  /** Those of these points that have rows, as they stand. */
+  async findRaw(hashes: readonly string[]): Promise<RawRow[]> {
+    return hashes.length === 0 ? [] : ask<RawRow[]>(this.selectRaw().whereIn('hash', [...hashes]));
+  }
+
+  /** What a query finds, in the order of a unique column, page by page. */
+  private async *pages<Row extends object>(
+    query: () => Knex.QueryBuilder,
+    key: string & keyof Row,
+  ): AsyncGenerator<Row[]> {
+    for (let last: Row | undefined; ; ) {
+      const rest = last === undefined ? query() : query().andWhere(key, '>', last[key] as string | number);
+      const rows = await ask<Row[]>(rest.orderBy(key).limit(page));
+      last = rows.at(-1);
+      if (!last) return;
+      yield rows;
+    }
+  }
+
+  private selectRaw(): Knex.QueryBuilder {
+    return this.db(this.table).select('hash', 'code', ...this.parameters, 'previous_hash', 'depth', 'state', 'stable');
   }
 
   private select() {

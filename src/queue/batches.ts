@@ -23,7 +23,8 @@ export class Batches {
   /** Ids of the batches that this process holds; its sign of life prolongs them. */
   readonly held = new Set<string>();
   private made = 0;
-  private unanswered = new Map<SourceList, string>();
+  /** Batches that may have been taken: the reply was lost. */
+  private readonly unanswered = new Set<string>();
 
   constructor(
     private readonly session: Session,
@@ -35,15 +36,19 @@ export class Batches {
   async take(source: SourceList, most: number): Promise<Batch | undefined> {
     const { keys } = this.session;
     // A lost reply leaves a batch that nobody knows of: asking again under the same id finds it.
-    const id = this.unanswered.get(source) ?? this.newId(source);
-    this.unanswered.set(source, id);
+    const id = [...this.unanswered].find((lost) => sourceOf(lost) === source) ?? this.newId(source);
+    this.unanswered.delete(id);
     const list = `${keys.prefix}${source}`;
     const scriptKeys = [keys.search, keys.batches, keys.taken, list, keys.batch(id)];
-    const elements = isReport(source)
-      ? await this.session.unguarded<string[]>('take', scriptKeys, ['', id, most, this.lifetime])
-      : await this.session.script<string[]>('take', scriptKeys, [id, most, this.lifetime]);
-    this.unanswered.delete(source);
-    return this.hold(id, source, elements);
+    try {
+      const elements = isReport(source)
+        ? await this.session.unguarded<string[]>('take', scriptKeys, ['', id, most, this.lifetime])
+        : await this.session.script<string[]>('take', scriptKeys, [id, most, this.lifetime]);
+      return this.hold(id, source, elements);
+    } catch (error) {
+      this.unanswered.add(id);
+      throw error;
+    }
   }
 
   /** Takes over one batch of a dead owner, of those sources; undefined when there is none. */
@@ -97,11 +102,6 @@ export class Batches {
     );
     this.held.delete(batch.id);
     return Math.max(admitted, 0);
-  }
-
-  /** Lets go of a batch without ending it: once its lifetime is over, whoever looks takes it over. */
-  abandon(batch: Batch): void {
-    this.held.delete(batch.id);
   }
 
   private newId(source: SourceList): string {

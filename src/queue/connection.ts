@@ -15,6 +15,7 @@ const scriptNames = [
   'close',
   'drop',
   'expired',
+  'fill',
   'finish',
   'lease',
   'look',
@@ -42,7 +43,7 @@ const scripts = new Map(
 
 /** Replies after which the same call may succeed later: Redis restarts, fails over, is full or busy, or the search reopens. */
 const passing =
-  /^(READONLY|LOADING|OOM|MISCONF|BUSY|UNBLOCKED|NOREPLICAS|MASTERDOWN|CLUSTERDOWN|MOVED|ASK|TRYAGAIN|NOAUTH|WRONGPASS|NOPERM|GENERATION|ERR max number of clients)/;
+  /(?:^|: -)(READONLY|LOADING|OOM|MISCONF|BUSY|UNBLOCKED|NOREPLICAS|MASTERDOWN|CLUSTERDOWN|MOVED|ASK|TRYAGAIN|NOAUTH|WRONGPASS|NOPERM|GENERATION|ERR max number of clients)/;
 const broken =
   /closed|ended|timed? ?out|writeable|ECONN|ENOENT|EPIPE|ENOTFOUND|EAI_AGAIN|EHOST|ENETUNREACH|retries per request|Socket|[Ss]entinel|no node of the Cluster/i;
 
@@ -142,7 +143,8 @@ const behaviour: RedisOptions = {
   lazyConnect: true,
   enableOfflineQueue: false,
   autoResendUnfulfilledCommands: false,
-  maxRetriesPerRequest: null,
+  // What is under way when a connection breaks fails with it: with null, ioredis would never settle such a command.
+  maxRetriesPerRequest: 0,
   connectTimeout: 5000,
   socketTimeout: (blockSeconds + 5) * 1000,
   maxLoadingRetryTime: 1000,

@@ -58,7 +58,7 @@ export class Leases {
   async lease(most: number): Promise<Lease[]> {
     const { keys, owner } = this.session;
     const prefix = `${owner}-`;
-    const elements = await this.session.script<string[]>(
+    const elements = await this.session.script<(string | null)[]>(
       'lease',
       [
         keys.search,
@@ -74,7 +74,9 @@ export class Leases {
     // Only an answer moves the number on: asked again after a lost reply, the script finds these leases by their tokens.
     const first = this.number;
     this.number += elements.length;
-    return elements.map((element, index) => ({ token: `${prefix}${first + index}`, element }));
+    return elements.flatMap((element, index) =>
+      element === null ? [] : { token: `${prefix}${first + index}`, element },
+    );
   }
 
   /** Ends leases in a generation, all or none. Answers the stale tokens: where there are any, nothing changed. */
@@ -110,7 +112,7 @@ export class Leases {
     const flat = await this.session.script<string[]>('expired', scriptKeys, [this.settings.leaseMs, intervalMs, most]);
     const found: Lease[] = [];
     for (let i = 0; i < flat.length; i += 2) found.push({ token: flat[i] as string, element: flat[i + 1] as string });
-    return found.filter(({ element }) => element !== '');
+    return found;
   }
 
   /** Whether these hashes were met in this generation. */

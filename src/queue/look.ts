@@ -22,7 +22,7 @@ export interface Look {
   dropped: number;
   /** Rises with every move of a point. */
   moves: string;
-  /** Nothing in any list, lease or batch. */
+  /** Nothing in any list, lease or batch, and no rebuild goes on. */
   empty: boolean;
   /** A pass over SQL found nothing to add, and nothing moved since. */
   closed: boolean;
@@ -47,6 +47,8 @@ export async function look(session: Session): Promise<Look> {
       keys.seen,
       keys.waiting,
       keys.strays,
+      keys.aside,
+      keys.lock,
       ...lists.map((list) => keys.list(list)),
     ],
     [],
@@ -74,7 +76,9 @@ export async function look(session: Session): Promise<Look> {
     atLeast('points in processing_Q', length.processing_Q, leases);
     atLeast('leased points', Math.min(leases, leased), Math.max(leases, leased));
     atLeast('points seen', seen, count('known'));
+    atLeast('points waiting', waiting, count('proposed'));
     atLeast('proposals', length.main_sql_Q + batched('main_sql_Q'), waiting);
+    atLeast('batches', registered, taken.length / 2);
     const reports = length.complete0_sql_Q + length.complete1_sql_Q + length.error_sql_Q;
     const inBatches = batched('complete0_sql_Q', 'complete1_sql_Q', 'error_sql_Q');
     atLeast('reports', reports + inBatches, count('ended') - count('settled'));

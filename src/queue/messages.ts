@@ -4,6 +4,7 @@ import { NotAPoint, type Point, type Space } from '../space/space.js';
 const messageVersion = 1;
 /** An element longer than this is malformed, whatever it says. */
 const longestElement = 1 << 20;
+const longestPath = 1024;
 
 /** What travels with a point on its way to a run. */
 export interface Travel {
@@ -44,15 +45,19 @@ export interface Report {
 type Check = (value: unknown) => boolean;
 const isText: Check = (value) => typeof value === 'string';
 const isHash: Check = (value) => typeof value === 'string' && /^[0-9a-f]{32}$/.test(value);
-const isCount: Check = (value) => Number.isInteger(value) && (value as number) >= 0;
+const isCount: Check = (value) => Number.isInteger(value) && (value as number) >= 0 && (value as number) < 2 ** 31;
 const isNumber: Check = (value) => typeof value === 'number' && Number.isFinite(value);
-const isTime: Check = (value) => typeof value === 'string' && !Number.isNaN(Date.parse(value));
+const isTime: Check = (value) => {
+  const year = typeof value === 'string' ? new Date(value).getUTCFullYear() : Number.NaN;
+  return year >= 1000 && year <= 9999; // What every database can hold.
+};
+const isPath: Check = (value) => typeof value === 'string' && value.length <= longestPath;
 const isErrorKind: Check = (value) => value === 'program' || value === 'timeout' || value === 'poison';
 const isObject: Check = (value) => typeof value === 'object' && value !== null && !Array.isArray(value);
 
 const known: Record<string, [Check, string]> = {
   previous_hash: [isHash, 'a hash of 32 hex characters'],
-  previous_path: [isText, 'text'],
+  previous_path: [isPath, `text of at most ${longestPath} characters`],
   depth: [isCount, 'a whole number'],
   attempt: [isCount, 'a whole number'],
   spent: [isCount, 'a whole number'],
@@ -64,7 +69,7 @@ const known: Record<string, [Check, string]> = {
   error_kind: [isErrorKind, 'program, timeout or poison'],
   error_msg: [isText, 'text'],
   complete_msg: [isText, 'text'],
-  out_path: [isText, 'text'],
+  out_path: [isPath, `text of at most ${longestPath} characters`],
   temperature: [isNumber, 'a finite number'],
   pressure: [isNumber, 'a finite number'],
   outputs: [
@@ -128,7 +133,7 @@ function factsOf(text: string): object {
     throw new Malformed(`message version ${JSON.stringify(v)}, at most ${messageVersion} is understood`);
   }
   for (const [name, value] of Object.entries(rest)) {
-    const rule = known[name];
+    const rule = Object.hasOwn(known, name) ? known[name] : undefined;
     if (value === null) delete rest[name];
     else if (rule && !rule[0](value)) throw new Malformed(`${name} is not ${rule[1]}`);
   }

@@ -4,7 +4,8 @@ import { proposalLists, type SourceList } from './keys.js';
 import type { Proposal } from './leases.js';
 import type { Session } from './session.js';
 
-const lockMs = 30_000;
+/** A master that dies in a rebuild holds others up for a lease, for this long at least, ms. */
+const shortestLockMs = 2000;
 const page = 1000;
 
 /**
@@ -19,41 +20,37 @@ export class Rebuilding {
   ) {}
 
   /** Takes the lock; undefined when another holds it. */
-  static async begin(session: Session): Promise<Rebuilding | undefined> {
+  static async begin(session: Session, leaseMs: number): Promise<Rebuilding | undefined> {
     const { connection, keys, owner } = session;
+    const lockMs = Math.max(leaseMs, shortestLockMs);
     const token = `${owner}/${Date.now()}`;
     const taken = await connection.ask((redis) => redis.set(keys.lock, token, 'PX', lockMs, 'NX'));
     if (taken !== 'OK') return undefined;
-    // A failure to prolong shows at the next step: suspend and publish check the token.
+    // A failure to prolong shows at the next step: each checks the token.
     const prolong = () =>
       connection.ask(async (redis) => (await redis.get(keys.lock)) === token && redis.pexpire(keys.lock, lockMs));
     const prolonging = setInterval(() => prolong().catch(() => undefined), lockMs / 3);
     return new Rebuilding(session, token, prolonging);
   }
 
-  /** No generation stands from here on; waiting proposals are set aside. */
+  /** No generation stands from here on; what waits to be admitted or run is set aside. */
   async suspend(): Promise<void> {
     const { keys, connection } = this.session;
+    const parts = ['seen', 'waiting', 'main_Q', 'main_sql_Q'] as const;
+    const setAside = async (lists: readonly string[], batches: readonly string[]) => {
+      const scriptKeys = [keys.search, keys.lock, keys.aside, keys.batches, keys.taken, ...lists];
+      const cleared = parts.map((part) => keys.rebuilt(part));
+      const args = [this.token, lists.length, ...batches];
+      this.held(await this.session.unguarded<number>('suspend', [...scriptKeys, ...cleared], args));
+    };
+    const waiting = [keys.list('main_sql_Q'), keys.strays, keys.list('processing_Q'), keys.list('main_Q')];
+    await setAside(waiting, []);
+    // Only now, as masters take no more batches while no generation stands.
     const ids = await connection.ask((redis) => redis.zrange(keys.batches, 0, '-1'));
     const proposals = ids.filter((id) => (proposalLists as readonly SourceList[]).includes(sourceOf(id)));
-    this.held(
-      await this.session.unguarded<number>(
-        'suspend',
-        [
-          keys.search,
-          keys.lock,
-          keys.list('main_sql_Q'),
-          keys.aside,
-          keys.batches,
-          keys.taken,
-          keys.rebuilt('seen'),
-          keys.rebuilt('waiting'),
-          keys.rebuilt('main_Q'),
-          keys.rebuilt('main_sql_Q'),
-          ...proposals.map((id) => keys.batch(id)),
-        ],
-        [this.token, ...proposals],
-      ),
+    await setAside(
+      proposals.map((id) => keys.batch(id)),
+      proposals,
     );
   }
 
@@ -62,9 +59,8 @@ export class Rebuilding {
     return this.session.connection.ask((redis) => redis.hgetall(this.session.keys.leased));
   }
 
-  async markSeen(hashes: readonly string[]): Promise<void> {
-    if (hashes.length === 0) return;
-    await this.session.connection.ask((redis) => redis.sadd(this.session.keys.rebuilt('seen'), ...hashes));
+  markSeen(hashes: readonly string[]): Promise<void> {
+    return this.fill('seen', 'SADD', hashes);
   }
 
   /** Whether these hashes are marked. */
@@ -73,12 +69,11 @@ export class Rebuilding {
     return (await connection.ask((redis) => redis.smismember(keys.rebuilt('seen'), ...hashes))).map(Boolean);
   }
 
-  async enqueue(elements: readonly string[]): Promise<void> {
-    if (elements.length === 0) return;
-    await this.session.connection.ask((redis) => redis.lpush(this.session.keys.rebuilt('main_Q'), ...elements));
+  enqueue(elements: readonly string[]): Promise<void> {
+    return this.fill('main_Q', 'LPUSH', elements);
   }
 
-  /** Proposals that waited when the search was suspended, oldest first. */
+  /** What was set aside when the search was suspended, oldest first. */
   async *aside(): AsyncGenerator<string[]> {
     const { keys, connection } = this.session;
     for (let end = -1; ; end -= page) {
@@ -89,9 +84,8 @@ export class Rebuilding {
   }
 
   /** Keeps an element that does not decode for the admission to report. */
-  async returnRaw(elements: readonly string[]): Promise<void> {
-    if (elements.length === 0) return;
-    await this.session.connection.ask((redis) => redis.lpush(this.session.keys.rebuilt('main_sql_Q'), ...elements));
+  returnRaw(elements: readonly string[]): Promise<void> {
+    return this.fill('main_sql_Q', 'LPUSH', elements);
   }
 
   /** Proposes points into the rebuilt search; answers how many were new. */
@@ -141,6 +135,14 @@ export class Rebuilding {
     await connection.ask(async (redis) => {
       if ((await redis.get(keys.lock)) === this.token) await redis.del(keys.lock);
     });
+  }
+
+  private async fill(part: 'seen' | 'main_Q' | 'main_sql_Q', how: 'SADD' | 'LPUSH', values: readonly string[]) {
+    if (values.length === 0) return;
+    const { keys } = this.session;
+    this.held(
+      await this.session.unguarded<number>('fill', [keys.lock, keys.rebuilt(part)], [this.token, how, ...values]),
+    );
   }
 
   private held(answer: number): void {

@@ -15,7 +15,7 @@ import type { Stop } from '../support/stop.js';
 import { version } from '../support/version.js';
 import type { Search } from './search.js';
 
-const beatMs = 1000;
+const longestBeatMs = 1000;
 /** A drain waits for whatever runs. */
 const noLimit = Number.POSITIVE_INFINITY;
 
@@ -23,7 +23,7 @@ const noLimit = Number.POSITIVE_INFINITY;
  * A serving role's membership in the fleet. Its duties:
  * 1. keep the connections to Redis: one for calls, one for waiting;
  * 2. refuse a Redis that may forget, and a search that is defined otherwise;
- * 3. give a sign of life every second, which keeps its batches its own;
+ * 3. give a sign of life, which keeps its batches its own;
  * 4. hear the kill switch.
  */
 export class Member {
@@ -122,6 +122,7 @@ export class Member {
   }
 
   private async beatOn(): Promise<void> {
+    const beatMs = Math.min(longestBeatMs, this.search.leaseMs / 3);
     while (!this.left.signal.aborted) {
       try {
         const told = await this.insist(

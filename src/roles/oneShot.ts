@@ -6,7 +6,7 @@ import { Patience } from '../support/patience.js';
 import type { Search } from './search.js';
 
 /** Commands that come and go give up on a service after this long. */
-const patienceMs = 10_000;
+export const patienceMs = 10_000;
 
 /** What a command that comes and goes needs: a connection to Redis and limited patience. */
 export class OneShot {

@@ -1,7 +1,8 @@
 import type { PointRow } from '../ledger/ledger.js';
 import type { Proposal } from '../queue/leases.js';
 import { encode, type Travel } from '../queue/messages.js';
-import type { Point, Space } from '../space/space.js';
+import { NotAPoint, type Point, type Space } from '../space/space.js';
+import type { Member } from './member.js';
 
 const hashesAtOnce = 5000;
 
@@ -21,6 +22,20 @@ export function proposalOf({ point, depth, outPath }: Parent, neighbour: Point):
     depth: depth + 1,
   };
   return { hash: neighbour.hash, element: encode(neighbour.code, travel) };
+}
+
+/** The rows whose code decodes to their hash; the others, written by foreign hands, are named in the log and passed over. */
+export function legible(rows: readonly PointRow[], { search, log }: Pick<Member, 'search' | 'log'>): PointRow[] {
+  return rows.filter(({ code, hash }) => {
+    try {
+      if (search.space.decode(code).hash === hash) return true;
+      log.warn({ hash, code }, 'passed over a row: its code has another hash');
+    } catch (error) {
+      if (!(error instanceof NotAPoint)) throw error;
+      log.warn({ hash, code }, `passed over a row: ${error.message}`);
+    }
+    return false;
+  });
 }
 
 /**

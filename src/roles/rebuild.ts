@@ -1,11 +1,12 @@
 import { randomUUID } from 'node:crypto';
 import type { Ledger, PointRow } from '../ledger/ledger.js';
+import { reportLists } from '../queue/keys.js';
 import { look } from '../queue/look.js';
 import { decodeTravel, Malformed } from '../queue/messages.js';
 import { Rebuilding } from '../queue/rebuilding.js';
 import { pause } from '../support/bell.js';
 import type { Member } from './member.js';
-import { elementOf, missingProposals } from './proposals.js';
+import { elementOf, legible, missingProposals } from './proposals.js';
 import { nextReports, settle } from './settling.js';
 
 const chunk = 1000;
@@ -17,14 +18,14 @@ const settlePauseMs = 100;
  * Leases that still stand are kept. False: another master is at it.
  */
 export async function rebuild(member: Member, ledger: Ledger, reason: string): Promise<boolean> {
-  const rebuilding = await Rebuilding.begin(member.session);
+  const rebuilding = await Rebuilding.begin(member.session, member.search.leaseMs);
   if (!rebuilding) return false;
   const since = performance.now();
   member.log.info(`making Redis whole from SQL: ${reason}`);
   try {
     await rebuilding.suspend();
     await settleAll(member, ledger);
-    const forget = await enterRows(rebuilding, ledger);
+    const forget = await enterRows(rebuilding, member, ledger);
     await proposeAside(rebuilding, member);
     const found = await proposeNeighbours(rebuilding, member, ledger);
     const generation = `${randomUUID()}@${await member.session.runId()}`;
@@ -38,21 +39,24 @@ export async function rebuild(member: Member, ledger: Ledger, reason: string): P
   }
 }
 
-/** Brings every report into SQL; none comes after, as no generation stands. Waits for other clients' batches. */
+/**
+ * Brings every report into SQL; none comes after, as no generation stands. Waits for other clients' batches; those of
+ * masters may outlast the rebuild, as their admission is repeatable.
+ */
 async function settleAll(member: Member, ledger: Ledger): Promise<void> {
   for (;;) {
     for (const batch of await nextReports(member, chunk)) await settle(member, ledger, batch);
     const { lists, batches } = await look(member.session);
-    const waiting = lists.complete0_sql_Q + lists.complete1_sql_Q + lists.error_sql_Q + lists.running_sql_Q;
-    const taken = Object.values(batches).reduce((total, size) => total + size, 0);
-    if (waiting + taken === 0) return;
+    const waiting = reportLists.reduce((total, list) => total + lists[list], 0);
+    const taken = reportLists.some((list) => batches[list] !== undefined);
+    if (waiting === 0 && !taken) return;
     if (waiting === 0) await pause(settlePauseMs, member.stop.quiet);
     member.stop.quiet.throwIfAborted();
   }
 }
 
 /** Fills the seen set and main_Q; answers the tokens of leases whose points are settled. */
-async function enterRows(rebuilding: Rebuilding, ledger: Ledger): Promise<string[]> {
+async function enterRows(rebuilding: Rebuilding, member: Member, ledger: Ledger): Promise<string[]> {
   const leases = new Map<string, string>();
   for (const [token, element] of Object.entries(await rebuilding.leased())) {
     leases.set(element.split(';', 1)[0] as string, token);
@@ -71,9 +75,10 @@ async function enterRows(rebuilding: Rebuilding, ledger: Ledger): Promise<string
         live.push(row);
       }
     }
-    const paths = await parentPaths(ledger, live);
-    for (let from = 0; from < live.length; from += chunk) {
-      const some = live.slice(from, from + chunk);
+    const sound = legible(live, member);
+    const paths = await parentPaths(ledger, sound);
+    for (let from = 0; from < sound.length; from += chunk) {
+      const some = sound.slice(from, from + chunk);
       await rebuilding.enqueue(some.map((row) => elementOf(row, paths.get(row.previous_hash ?? '') ?? null)));
     }
   }
@@ -87,15 +92,13 @@ export async function parentPaths(ledger: Ledger, rows: readonly PointRow[]): Pr
   return new Map(found.map(({ hash, out_path }) => [hash, out_path]));
 }
 
-/** Takes up the proposals that waited: roots among them are known nowhere else. */
+/** Takes up the roots that waited, known nowhere else. What stable points propose, their rows tell. */
 async function proposeAside(rebuilding: Rebuilding, member: Member): Promise<void> {
-  const { space, maxPoints } = member.search;
   for await (const elements of rebuilding.aside()) {
     for (const element of elements) {
       try {
-        const { point, byHand, facts } = decodeTravel(element, space);
-        const isRoot = byHand || facts.previous_hash === undefined;
-        await rebuilding.propose([{ hash: point.hash, element }], isRoot ? null : maxPoints);
+        const { point, facts } = decodeTravel(element, member.search.space);
+        if (facts.previous_hash === undefined) await rebuilding.propose([{ hash: point.hash, element }], null);
       } catch (error) {
         if (!(error instanceof Malformed)) throw error;
         await rebuilding.returnRaw([element]);
@@ -110,7 +113,7 @@ async function proposeNeighbours(rebuilding: Rebuilding, member: Member, ledger:
   let proposed = 0;
   for await (const rows of ledger.rows({ state: 'completed', stable: true })) {
     stable += rows.length;
-    const proposals = await missingProposals(rows, space, (hashes) => rebuilding.known(hashes));
+    const proposals = await missingProposals(legible(rows, member), space, (hashes) => rebuilding.known(hashes));
     for (let from = 0; from < proposals.length; from += chunk) {
       proposed += await rebuilding.propose(proposals.slice(from, from + chunk), maxPoints);
     }

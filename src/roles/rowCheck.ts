@@ -1,6 +1,8 @@
 import type { RawRow } from '../ledger/ledger.js';
 import { longestCode } from '../ledger/schema.js';
+import { formatNumber } from '../space/decimal.js';
 import { NotAPoint, type Point, type Space } from '../space/space.js';
+import { deepest } from './pointTable.js';
 
 /** What may be wrong with a point of the ledger. */
 export type ProblemKind =
@@ -47,7 +49,7 @@ const isHash = /^[0-9a-f]{32}$/;
 /** Reads one row, trusting nothing in it, and finds what is wrong with it by itself. */
 export function checkRow(row: RawRow, space: Space): CheckedRow {
   const faults: Problem[] = [];
-  const fault = (kind: ProblemKind, text: string) => faults.push({ kind, ...namesOf(row), text });
+  const fault = (kind: ProblemKind, text: string) => faults.push({ kind, ...namesOf(row), text: plain(text) });
   const point = pointOf(row.code, space, (why) => fault('malformed', why));
   const checked: CheckedRow = { point, sound: false, end: undefined, depth: undefined, previous: undefined, faults };
   if (point) {
@@ -59,7 +61,7 @@ export function checkRow(row: RawRow, space: Space): CheckedRow {
   }
   checked.end = endOf(row, fault);
   if (isDepth(row.depth)) checked.depth = row.depth;
-  else fault('malformed', `the depth is ${shown(row.depth)}, wants a whole number from 0`);
+  else fault('malformed', `the depth is ${shown(row.depth)}, wants a whole number from 0 to ${deepest}`);
   const previous = row.previous_hash;
   if (previous === null || (typeof previous === 'string' && isHash.test(previous))) checked.previous = previous;
   else fault('malformed', `the previous_hash is ${shown(previous)}, wants 32 hex characters or null`);
@@ -71,7 +73,12 @@ export function shown(value: unknown): string {
   if (typeof value === 'number' || typeof value === 'bigint') return String(value);
   if (value instanceof Uint8Array) return `${value.length} bytes`;
   const text = typeof value === 'string' && value.length > longestShown ? `${value.slice(0, longestShown)}…` : value;
-  return JSON.stringify(text) ?? 'absent';
+  return plain(JSON.stringify(text) ?? 'absent');
+}
+
+/** Without what a terminal obeys: control and format characters are written as escapes. */
+function plain(text: string): string {
+  return text.replaceAll(/[\p{Cc}\p{Cf}]/gu, (character) => `\\u{${character.codePointAt(0)?.toString(16)}}`);
 }
 
 /** How a row is named in what is said of it. */
@@ -81,7 +88,8 @@ export function namesOf({ hash, code }: RawRow): Pick<Problem, 'hash' | 'code'> 
   return { hash: name(hash), code: name(code) };
 }
 
-function pointOf(code: unknown, space: Space, refuse: (why: string) => void): Point | undefined {
+/** The point of a code, if it has one; `refuse` hears why not. */
+export function pointOf(code: unknown, space: Space, refuse: (why: string) => void = () => {}): Point | undefined {
   if (typeof code !== 'string') {
     refuse(`the code is ${shown(code)}, wants text`);
     return undefined;
@@ -102,9 +110,9 @@ function pointOf(code: unknown, space: Space, refuse: (why: string) => void): Po
 /** The columns whose number is not the code's, in words; empty where all agree. */
 function oddColumns(row: RawRow, point: Point, space: Space): string {
   const odd: string[] = [];
-  for (const [index, text] of point.code.split(',').entries()) {
+  for (const [index, value] of point.values.entries()) {
     const name = space.names[index] as string;
-    if (row[name] !== Number(text)) odd.push(`${name} is ${shown(row[name])}, not ${text}`);
+    if (row[name] !== value) odd.push(`${name} is ${shown(row[name])}, not ${formatNumber(value)}`);
   }
   return odd.join('; ');
 }
@@ -126,5 +134,5 @@ function endOf({ state, stable }: RawRow, fault: (kind: ProblemKind, text: strin
 }
 
 function isDepth(depth: unknown): depth is number {
-  return Number.isInteger(depth) && (depth as number) >= 0 && (depth as number) < 2 ** 32 - 1;
+  return Number.isInteger(depth) && (depth as number) >= 0 && (depth as number) <= deepest;
 }

@@ -35,7 +35,8 @@ export class Run {
   announced = false;
   private readonly startTime = isoNow();
   private readonly attempt: number;
-  private readonly aborting = new AbortController();
+  /** Made when it is first asked for: quick runs by the thousand never do. */
+  private aborting: AbortController | undefined;
 
   constructor(
     readonly lease: Lease,
@@ -48,7 +49,13 @@ export class Run {
     this.latestEnd = monotonicMs() + around.timeoutSeconds * 1000;
   }
 
+  get signal(): AbortSignal {
+    this.aborting ??= new AbortController();
+    return this.aborting.signal;
+  }
+
   abort(reason: Error): void {
+    this.aborting ??= new AbortController();
     this.aborting.abort(reason);
   }
 
@@ -82,6 +89,7 @@ export class Run {
   }
 
   private forSimulator(directories?: Attempt['directories']): Attempt {
+    const run = this;
     return {
       parameters: this.point.dictionary,
       code: this.point.code,
@@ -90,7 +98,9 @@ export class Run {
       token: this.lease.token,
       slot: this.slot,
       ...(directories ? { directories } : {}),
-      signal: this.aborting.signal,
+      get signal() {
+        return run.signal;
+      },
     };
   }
 
@@ -116,7 +126,7 @@ export class Run {
   }
 
   private insist<T>(call: () => Promise<T>): Promise<T> {
-    return this.around.member.insist(call, this.aborting.signal);
+    return this.around.member.insist(call, this.signal);
   }
 
   private ending(outcome: Outcome, outPath?: string): RunEnding {

@@ -7,7 +7,7 @@ import { pause } from '../support/bell.js';
 import { messageOf, Unavailable } from '../support/errors.js';
 import { Stopped } from '../support/stop.js';
 import type { Member } from './member.js';
-import { missingProposals } from './proposals.js';
+import { legible, missingProposals } from './proposals.js';
 import { rebuild } from './rebuild.js';
 import { sort } from './settling.js';
 import { sweep } from './sweep.js';
@@ -18,6 +18,9 @@ const batchSize = 500;
 const lanes = 2;
 const lookMs = 500;
 const proposeChunk = 2000;
+/** Between rebuilds for one and the same reason. */
+const firstRepeatMs = 500;
+const longestRepeatMs = 60_000;
 
 /**
  * Lets new points in, and keeps the search whole. Its duties:
@@ -73,15 +76,8 @@ export async function admit(member: Member, ledger: Ledger, batch: Batch): Promi
     const element = settled.has(point.hash) ? null : encode(point.code, facts);
     return { hash: point.hash, element };
   });
-  try {
-    await member.session.generation();
-    await member.batches.admit(batch, admissions, malformed);
-  } catch (error) {
-    if (!(error instanceof Unavailable)) throw error;
-    // A rebuild may have set these proposals aside; what it did not, expires and is taken over. Repeating does no harm.
-    member.batches.abandon(batch);
-    member.log.warn(`left a batch of ${batch.elements.length} proposals for later: ${error.message}`);
-  }
+  // Should a rebuild come between, it has set this batch aside, or it counts in the new generation: each point enters once.
+  await member.insist(() => member.batches.admit(batch, admissions, malformed));
 }
 
 /** Roots may be pushed again after they were settled; what a stable point proposes was never seen. */
@@ -102,6 +98,8 @@ async function draining(member: Member): Promise<boolean> {
 /** Duties 1, 3, 4 and 5: what one master does on a clock, while admission goes on. */
 class Keeper {
   private sweptAt = 0;
+  private sqlAskedAt = 0;
+  private readonly damping = new Damping();
   private readonly sweepMs: number;
 
   constructor(
@@ -148,10 +146,24 @@ class Keeper {
     ]);
     const reason = this.rebuildNow ? 'asked for by --rebuild' : wrong(seen, recorded, runId);
     if (reason !== undefined) {
-      if (await rebuild(member, ledger, reason)) this.rebuildNow = false;
-    } else if (seen.empty && !seen.closed) {
+      if (await this.rebuild(reason)) this.rebuildNow = false;
+    } else if (seen.empty && (!seen.closed || this.asksSqlNow())) {
       await this.tryToClose(seen);
     }
+  }
+
+  private async rebuild(reason: string): Promise<boolean> {
+    if (!this.damping.allows(reason) || !(await rebuild(this.member, this.ledger, reason))) return false;
+    this.damping.done(reason);
+    return true;
+  }
+
+  /** A closed search is held against SQL now and then: rows may be made live, or restored, behind the master's back. */
+  private asksSqlNow(): boolean {
+    const now = performance.now();
+    if (now - this.sqlAskedAt < this.member.search.leaseMs) return false;
+    this.sqlAskedAt = now;
+    return true;
   }
 
   /** With nothing left in Redis, SQL decides: live rows were lost, stable rows may propose more, or the search is over. */
@@ -163,10 +175,10 @@ class Keeper {
     const after = await look(member.session);
     if (!after.empty || after.moves !== before.moves) return;
     if (states.queue + states.running > 0) {
-      await rebuild(member, ledger, `SQL has ${states.queue + states.running} live points that Redis lacks`);
+      await this.rebuild(`SQL has ${states.queue + states.running} live points that Redis lacks`);
     } else if (before.seen !== rows) {
-      await rebuild(member, ledger, `SQL has ${rows} points, Redis has seen ${before.seen}`);
-    } else if ((await this.proposeMissing()) === 0 && (await close(member.session, before.moves))) {
+      await this.rebuild(`SQL has ${rows} points, Redis has seen ${before.seen}`);
+    } else if (!before.closed && (await this.proposeMissing()) === 0 && (await close(member.session, before.moves))) {
       member.log.info({ points: rows }, 'the search is over');
     }
   }
@@ -176,7 +188,9 @@ class Keeper {
     const { member, ledger } = this;
     let entered = 0;
     for await (const rows of ledger.rows({ state: 'completed', stable: true })) {
-      const proposals = await missingProposals(rows, member.search.space, (hashes) => member.leases.known(hashes));
+      const proposals = await missingProposals(legible(rows, member), member.search.space, (hashes) =>
+        member.leases.known(hashes),
+      );
       for (let from = 0; from < proposals.length; from += proposeChunk) {
         entered += (await member.leases.propose(proposals.slice(from, from + proposeChunk))).entered;
       }
@@ -194,6 +208,25 @@ class Keeper {
     if (!orphan) return;
     this.member.log.warn(`took over ${orphan.elements.length} proposals from a master that died`);
     await admit(this.member, this.ledger, orphan);
+  }
+}
+
+/** What did not help is done again only after a pause, twice as long each time. */
+class Damping {
+  private reason = '';
+  private waitMs = 0;
+  private until = 0;
+
+  allows(reason: string): boolean {
+    return reason !== this.reason || performance.now() >= this.until;
+  }
+
+  done(reason: string): void {
+    const now = performance.now();
+    const again = reason === this.reason && now < this.until + this.waitMs;
+    this.waitMs = again ? Math.min(2 * this.waitMs, longestRepeatMs) : firstRepeatMs;
+    this.reason = reason;
+    this.until = now + this.waitMs;
   }
 }
 

@@ -1,8 +1,8 @@
-import type { Ledger, PointRow } from '../ledger/ledger.js';
+import type { Ledger } from '../ledger/ledger.js';
 import type { Point, Space } from '../space/space.js';
 import { wordsOf } from '../space/space.js';
 import { is, markOf, PointSet, PointTable } from './pointTable.js';
-import { type CheckedRow, checkRow, namesOf, type Problem, type ProblemKind, shown } from './rowCheck.js';
+import { type CheckedRow, checkRow, namesOf, type Problem, type ProblemKind, pointOf } from './rowCheck.js';
 
 export type { Problem, ProblemKind } from './rowCheck.js';
 
@@ -28,8 +28,8 @@ export interface Progress {
   total: number;
 }
 
-/** Points without a row that are told apart: what they take, 22 bytes each, ends somewhere. */
-const mostMissing = 10_000_000;
+/** Points without a row that are told apart, 23 bytes each, beside one for every two rows. */
+const missingToldApart = 1_000_000;
 
 /**
  * Computes from SQL alone whether a search is complete, and names each problem. Three passes: each row by itself; what
@@ -108,6 +108,7 @@ class Verification {
       }
       this.advance(rows.length);
     }
+    this.progress.total = this.found.rows + this.found.stable;
   }
 
   private count({ end, previous }: CheckedRow): void {
@@ -124,8 +125,7 @@ class Verification {
     const { table } = this;
     const before = table.size;
     const row = table.add(markOf(point, this.mark));
-    const known = row < before;
-    if (known && (!sound || table.has(row, is.sound))) return !sound;
+    if (table.size === before && (!sound || table.has(row, is.sound))) return !sound;
     const isRoot = previous === null && (depth === 0 || depth === undefined);
     // A parent that cannot be read is named already.
     const facts =
@@ -142,7 +142,7 @@ class Verification {
     const { space, table, mark } = this;
     for await (const rows of this.ledger.rawRows({ state: 'completed', stable: true })) {
       for (const row of rows) {
-        const { point } = checkRow(row, space);
+        const point = pointOf(row.code, space);
         const parent = point ? table.find(markOf(point, mark)) : -1;
         if (!point || parent < 0 || !table.has(parent, is.stable)) continue;
         const hash = wordsOf(point.hash);
@@ -166,11 +166,12 @@ class Verification {
   private miss(neighbour: Point, parent: Point): void {
     const { missing, found, maxPoints } = this;
     const before = missing.size;
-    if (before >= mostMissing) {
+    if (before >= missingToldApart + found.rows / 2) {
       if (missing.find(this.mark) < 0) found.countedAll = false;
       return;
     }
-    if (missing.add(this.mark) < before) return;
+    missing.add(this.mark);
+    if (missing.size === before) return;
     if (maxPoints !== null && found.rows >= maxPoints) {
       found.beyondMaxPoints++;
       return;
@@ -180,7 +181,7 @@ class Verification {
   }
 
   private anyUnexplained(): boolean {
-    for (let row = 0; row < this.table.size; row++) {
+    for (const row of this.table.members()) {
       if (this.isOrphaned(row) || this.isExtra(row)) return true;
     }
     return false;
@@ -218,9 +219,9 @@ class Verification {
     orphans: readonly { names: Pick<Problem, 'hash' | 'code'>; checked: CheckedRow }[],
   ): Promise<void> {
     const hashes = [...new Set(orphans.flatMap(({ checked }) => checked.previous ?? []))];
-    const parents = new Map<unknown, PointRow>((await this.ledger.find(hashes)).map((row) => [row.hash, row]));
+    const parents = new Map((await this.ledger.findRaw(hashes)).map((row) => [row.hash, checkRow(row, this.space)]));
     for (const { names, checked } of orphans) {
-      this.tell({ kind: 'orphaned', ...names, text: lackOf(checked, parents.get(checked.previous)) });
+      this.tell({ kind: 'orphaned', ...names, text: lackOf(checked, parents.get(checked.previous), this.space) });
     }
   }
 
@@ -236,13 +237,14 @@ class Verification {
 }
 
 /** Why a row hangs on no stable parent. */
-function lackOf({ previous, depth }: CheckedRow, parent: PointRow | undefined): string {
+function lackOf({ point, previous, depth }: CheckedRow, parent: CheckedRow | undefined, space: Space): string {
   if (previous === null) return `it has no parent, yet its depth is ${depth}`;
   if (!parent) return `its parent ${previous} has no row`;
-  if (parent.state !== 'completed')
-    return `its parent ${previous} has not completed: its state is ${shown(parent.state)}`;
-  if (!parent.stable) return `its parent ${previous} is not stable`;
-  if (depth !== parent.depth + 1)
-    return `its depth is ${depth}, but its parent's, ${previous}, is ${shown(parent.depth)}`;
-  return `it is no neighbour of its parent ${previous}`;
+  if (!parent.point || !parent.sound) return `the row of its parent ${previous} holds no point of that hash`;
+  if (parent.end !== 'stable') return `its parent ${previous} is not stable`;
+  const isNeighbour = space.neighbours(parent.point).some(({ code }) => code === point?.code);
+  if (!isNeighbour) return `it is no neighbour of its parent ${previous}`;
+  if (depth !== (parent.depth ?? 0) + 1)
+    return `its depth is ${depth}, but its parent's, ${previous}, is ${parent.depth}`;
+  return `its parent ${previous} was not stable yet when its row was read`;
 }

@@ -9,7 +9,7 @@ import { MachineFault, messageOf } from '../support/errors.js';
 import { copyFiles, onDisk, readFirst, removeDirectory } from '../support/files.js';
 import { hasEnded, thisProcess } from '../support/owner.js';
 import { cellVariable, killAllIn, killGroup } from './processes.js';
-import { type Cell, type Command, type Execution, mostBytesRead, type Sandbox } from './sandbox.js';
+import { type Cell, type Command, type Copy, type Execution, mostBytesRead, type Sandbox } from './sandbox.js';
 import { type KeptCell, Slots } from './slots.js';
 import { Watch } from './watch.js';
 
@@ -106,8 +106,10 @@ class LocalCell implements KeptCell {
     return true;
   }
 
-  async put(from: string, to: string): Promise<void> {
-    await onDisk('copying files into a run', () => copyFiles(from, join(this.directory, to)));
+  async put(...copies: Copy[]): Promise<void> {
+    await onDisk('copying files into a run', async () => {
+      for (const { from, to } of copies) await copyFiles(from, join(this.directory, to));
+    });
   }
 
   take(from: string, to: string): Promise<boolean> {

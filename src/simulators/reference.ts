@@ -64,10 +64,9 @@ export class ReferenceSimulator implements Simulator {
 
   async prepare(): Promise<void> {}
 
-  async run({ parameters, signal }: Attempt): Promise<Outcome> {
-    signal.throwIfAborted();
-    if (this.settings.delayMs) await pause(this.settings.delayMs, signal);
-    return { kind: 'completed', ...climateOf(parameters) };
+  async run(attempt: Attempt): Promise<Outcome> {
+    if (this.settings.delayMs) await pause(this.settings.delayMs, attempt.signal);
+    return { kind: 'completed', ...climateOf(attempt.parameters) };
   }
 
   async close(): Promise<void> {}

@@ -59,6 +59,10 @@ export interface Coordinate {
 /** Digits that the filler is rounded to. */
 const fillerDigits = 10;
 const femtoDigits = 15;
+// Computed once: a power costs more than all the rest of a remainder.
+const one = 10 ** femtoDigits;
+const fillerOne = 10 ** fillerDigits;
+const fillerUnit = one / fillerOne;
 const coordinatesKept = 100_000;
 
 /** The values of one parameter and the steps between them. */
@@ -159,9 +163,14 @@ export class Point {
     readonly rest: number | undefined,
   ) {}
 
-  /** The numbers of all parameters, in order. */
+  /** The numbers of all parameters, in order, as text. */
   get code(): string {
-    this.written ??= this.space.write(this);
+    if (this.written === undefined) {
+      const texts = this.coordinates.map(({ text }) => text);
+      this.written = this.space
+        .withRest(texts, this.rest === undefined ? undefined : formatNumber(this.rest))
+        .join(',');
+    }
     return this.written;
   }
 
@@ -169,6 +178,14 @@ export class Point {
   get hash(): string {
     this.digest ??= digest('md5', this.space.named(this.code), 'hex');
     return this.digest;
+  }
+
+  /** The numbers of all parameters, in order. */
+  get values(): number[] {
+    return this.space.withRest(
+      this.coordinates.map(({ value }) => value),
+      this.rest,
+    );
   }
 
   get dictionary(): Dictionary {
@@ -250,11 +267,10 @@ export class Space {
     throw new NotAPoint(`${this.filler} is ${found}, but the others leave ${fits}`);
   }
 
-  /** The code of a point: its numbers as text. */
-  write({ coordinates, rest }: Pick<Point, 'coordinates' | 'rest'>): string {
-    const texts = coordinates.map(({ text }) => text);
-    if (rest !== undefined) texts.splice(this.fillerAt, 0, formatNumber(rest));
-    return texts.join(',');
+  /** What the axes have, in order, with the filler's put in at its place. */
+  withRest<Value>(ofAxes: Value[], rest: Value | undefined): Value[] {
+    if (rest !== undefined) ofAxes.splice(this.fillerAt, 0, rest);
+    return ofAxes;
   }
 
   /** Names and numbers, concatenated in order: what the hash is taken of. */
@@ -323,14 +339,13 @@ export class Space {
 
 /** `1 − Σ`, exactly, rounded to 10 digits with ties to even. */
 export function remainder(coordinates: readonly Coordinate[]): number {
-  let femto = 10 ** femtoDigits;
+  let femto = one;
   for (const coordinate of coordinates) femto -= coordinate.femto;
   if (Number.isNaN(femto)) return exactRemainder(coordinates);
-  const unit = 10 ** (femtoDigits - fillerDigits);
-  const rest = ((femto % unit) + unit) % unit;
-  let units = (femto - rest) / unit;
-  if (rest * 2 > unit || (rest * 2 === unit && units % 2 !== 0)) units++;
-  return units / 10 ** fillerDigits;
+  let units = Math.floor(femto / fillerUnit);
+  const rest = femto - units * fillerUnit;
+  if (rest * 2 > fillerUnit || (rest * 2 === fillerUnit && units % 2 !== 0)) units++;
+  return units / fillerOne;
 }
 
 /** As `remainder`, for values of any number of digits. */
@@ -338,7 +353,7 @@ export function exactRemainder(coordinates: readonly Coordinate[]): number {
   const total = sum(coordinates.map(({ decimal }) => decimal));
   const scale = Math.max(total.scale, fillerDigits);
   const rest = 10n ** BigInt(scale) - unitsAt(total, scale);
-  return Number(divideToNearest(rest, 10n ** BigInt(scale - fillerDigits))) / 10 ** fillerDigits;
+  return Number(divideToNearest(rest, 10n ** BigInt(scale - fillerDigits))) / fillerOne;
 }
 
 /** Four words of 32 bits from the hex digits of an MD5. */

@@ -2,11 +2,13 @@ import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdir, readdir, readFile, symlink, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { describe, expect, it } from 'vitest';
+import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
+import { BucketStore } from '../../src/artifacts/bucket.js';
 import { createArtifactStore, storedRuns } from '../../src/artifacts/index.js';
 import { metadataFile, type RunMetadata, writeMetadata } from '../../src/artifacts/metadata.js';
 import type { ArtifactStore } from '../../src/artifacts/store.js';
-import { MachineFault, UsageError } from '../../src/support/errors.js';
+import { MachineFault, Unavailable, UsageError } from '../../src/support/errors.js';
+import { BucketServer, refusal } from '../support/bucket-server.js';
 import { temporaryDirectory } from '../support/directories.js';
 
 const hash = '0123456789abcdef0123456789abcdef';
@@ -60,63 +62,110 @@ async function all<T>(items: AsyncIterable<T>): Promise<T[]> {
   return found;
 }
 
-describe('the folder of artifacts', () => {
-  const folder = async () => {
-    const root = await temporaryDirectory();
-    const store = createArtifactStore(`file:${root}`, 'earth');
+vi.setConfig({ testTimeout: 60_000 });
+
+let server: BucketServer;
+beforeEach(async () => {
+  server = new BucketServer('models');
+  vi.stubEnv('STORAGE_EMULATOR_HOST', await server.start());
+});
+afterEach(async () => {
+  vi.unstubAllEnvs();
+  await server.stop();
+});
+
+const places = [
+  { kind: 'folder', root: async () => `file:${await temporaryDirectory()}`, outPathOf: (url: string) => url.slice(5) },
+  { kind: 'bucket', root: async () => 'gs://models/some/prefix', outPathOf: (url: string) => url },
+];
+
+describe.each(places)('a $kind of artifacts', ({ root, outPathOf }) => {
+  const made = async () => {
+    const url = await root();
+    const store = await createArtifactStore(url, 'earth');
     await store.check();
-    return { root, store };
+    return { url, store };
   };
 
   it('stores a run under name, hash and token, and gives its files back', async () => {
-    const { root, store } = await folder();
+    const { url, store } = await made();
     const outPath = await store.save(await filesOfRun('token-1'), hash, 'token-1');
-    expect(outPath).toBe(join(root, 'earth', hash, 'token-1'));
+    expect(outPath).toBe(outPathOf(`${url}/earth/${hash}/token-1`));
     await expectRun(store, outPath);
   });
 
-  it('may store a run again, and has no temporary files after', async () => {
-    const { root, store } = await folder();
+  it('may store a run again', async () => {
+    const { store } = await made();
     await store.save(await filesOfRun('token-1'), hash, 'token-1');
     await expectRun(store, await store.save(await filesOfRun('token-1'), hash, 'token-1'));
-    expect(await readdir(join(root, 'earth', '.incoming'))).toEqual([]);
   });
 
   it('finds its runs after it was moved', async () => {
-    const { store } = await folder();
+    const { store } = await made();
     await store.save(await filesOfRun('token-1'), hash, 'token-1');
     await expectRun(store, `/once/elsewhere/${hash}/token-1`);
   });
 
   it('answers no for a run that is not there, and for a path that names none', async () => {
-    const { store } = await folder();
+    const { store } = await made();
     for (const outPath of [`/x/${hash}/token-2`, `/x/${hash}/..`, '/etc', '', `gs://b/${hash}/`]) {
       expect(await store.fetch(outPath, await temporaryDirectory()), outPath).toBe(false);
     }
   });
 
   it('takes nothing but a hash and a token into a path', async () => {
-    const { store } = await folder();
+    const { store } = await made();
     const files = await filesOfRun('token-1');
-    expect(() => store.save(files, hash, '../token')).toThrow('not a hash and a token');
-    expect(() => store.save(files, `../../${hash}`, 'token')).toThrow('not a hash and a token');
-    expect(() => createArtifactStore('file:x', '../earth')).toThrow(UsageError);
-    expect(() => createArtifactStore('s3://bucket', 'earth')).toThrow(UsageError);
+    await expect(store.save(files, hash, '../token')).rejects.toThrow('not a hash and a token');
+    await expect(store.save(files, `../../${hash}`, 'token')).rejects.toThrow('not a hash and a token');
+    await expect(createArtifactStore(await root(), '../earth')).rejects.toThrow(UsageError);
   });
 
-  it('lists the metadata of all runs below a prefix, and what it cannot read', async () => {
-    const { root, store } = await folder();
-    const outPath = await store.save(await filesOfRun('token-1'), hash, 'token-1');
-    const broken = join(root, 'earth', hash, 'token-2');
-    await mkdir(broken);
-    await writeFile(join(broken, metadataFile), '{"version": 1}');
-    for (const prefix of [`file:${root}`, `file:${root}/earth`, `file://${root}/earth`]) {
-      const runs = (await all(storedRuns(prefix))).sort((a, b) => a.outPath.localeCompare(b.outPath));
-      expect(runs).toEqual([
-        { outPath, metadata: metadata('token-1') },
-        { outPath: broken, problem: expect.stringContaining('parameters') },
-      ]);
+  it('lists the metadata of all runs below a prefix', async () => {
+    const { url, store } = await made();
+    const outPaths: string[] = [];
+    for (const token of ['token-1', 'token-2', 'token-3', 'token-4', 'token-5']) {
+      outPaths.push(await store.save(await filesOfRun(token), hash, token));
     }
+    const other = await createArtifactStore(url, 'earth2');
+    await other.save(await filesOfRun('token-6'), hash, 'token-6');
+    const runs = await all(storedRuns(`${url}/earth`));
+    expect(runs.map(({ outPath }) => outPath).sort()).toEqual(outPaths);
+    expect(runs).toContainEqual({ outPath: outPaths[0], metadata: metadata('token-1') });
+    expect(await all(storedRuns(url))).toHaveLength(6);
+  });
+});
+
+describe('the place of artifacts', () => {
+  it('is a folder or a bucket', async () => {
+    for (const url of ['s3://bucket', 'results', 'gs://', 'gs://UPPER', 'file:']) {
+      await expect(createArtifactStore(url, 'earth'), url).rejects.toThrow(UsageError);
+    }
+  });
+});
+
+describe('the folder of artifacts', () => {
+  const folder = async () => {
+    const root = await temporaryDirectory();
+    const store = await createArtifactStore(`file:${root}`, 'earth');
+    await store.check();
+    return { root, store };
+  };
+
+  it('has no temporary files after a run is stored', async () => {
+    const { root, store } = await folder();
+    await store.save(await filesOfRun('token-1'), hash, 'token-1');
+    expect(await readdir(join(root, 'earth', '.incoming'))).toEqual([]);
+  });
+
+  it('tells of metadata that it cannot read', async () => {
+    const { root } = await folder();
+    const broken = join(root, 'earth', hash, 'token-2');
+    await mkdir(broken, { recursive: true });
+    await writeFile(join(broken, metadataFile), '{"version": 1}');
+    expect(await all(storedRuns(`file://${root}`))).toEqual([
+      { outPath: broken, problem: expect.stringContaining('parameters') },
+    ]);
   });
 
   it('removes what a killed worker left half stored, and only that', async () => {
@@ -139,6 +188,61 @@ describe('the folder of artifacts', () => {
   it('blames the machine when it cannot write', async () => {
     const file = join(await temporaryDirectory(), 'file');
     await writeFile(file, '');
-    await expect(createArtifactStore(`file:${file}`, 'earth').check()).rejects.toThrow(MachineFault);
+    const store = await createArtifactStore(`file:${file}`, 'earth');
+    await expect(store.check()).rejects.toThrow(MachineFault);
+  });
+});
+
+describe('the bucket of artifacts', () => {
+  const bucket = (patienceSeconds = 2) => new BucketStore('models', '', 'earth', patienceSeconds);
+
+  /** Answers the first requests as told, then no more. */
+  function disturbFirst(count: number, how: ReturnType<BucketServer['disturb']>): void {
+    let left = count;
+    server.disturb = () => (left-- > 0 ? how : undefined);
+  }
+
+  it('bears a service that fails for a while', async () => {
+    disturbFirst(2, refusal(503, 'try again'));
+    const outPath = await bucket(20).save(await filesOfRun('token-1'), hash, 'token-1');
+    disturbFirst(1, { cutAfter: 0 });
+    await expectRun(bucket(20), outPath);
+  });
+
+  it('uploads a large file in pieces, and goes on after an interruption', async () => {
+    const directory = await filesOfRun('token-1');
+    const large = Buffer.alloc(20 * 1024 * 1024, 'large');
+    await writeFile(join(directory, 'large'), large);
+    const half = 10 * 1024 * 1024;
+    const ranges: string[] = [];
+    server.disturb = ({ headers }) => {
+      const range = headers['content-range'];
+      if (range === undefined || range === 'bytes */*') return undefined;
+      return ranges.push(range) === 1 ? { cutAfter: half } : undefined;
+    };
+    const outPath = await bucket(20).save(directory, hash, 'token-1');
+    expect(ranges).toEqual(['bytes 0-*/*', `bytes ${half}-*/*`]);
+    expect(server.objects.get(`earth/${hash}/token-1/large`)?.equals(large)).toBe(true);
+    expect(await bucket().fetch(outPath, await temporaryDirectory())).toBe(true);
+  });
+
+  it('does not count a run as there until all of it is', async () => {
+    server.disturb = (_, url) =>
+      url.searchParams.get('name')?.endsWith('deep/solution') ? refusal(403, 'not this one') : undefined;
+    await expect(bucket().save(await filesOfRun('token-1'), hash, 'token-1')).rejects.toThrow(MachineFault);
+    expect([...server.objects.keys()]).toEqual([`earth/${hash}/token-1/solution`]);
+    expect(await bucket().fetch(`gs://models/earth/${hash}/token-1`, await temporaryDirectory())).toBe(false);
+    expect(await all(storedRuns('gs://models'))).toEqual([]);
+  });
+
+  it('says what is at fault: the account, the name, or the service', async () => {
+    server.permissions = ['storage.objects.get'];
+    await expect(bucket().check()).rejects.toThrow(
+      "This machine's account lacks storage.objects.create, storage.objects.list, storage.objects.delete in gs://models",
+    );
+    await expect(new BucketStore('other', '', 'earth').check()).rejects.toThrow(/bucket other does not exist/);
+    await expect(new BucketStore('other', '', 'earth').check()).rejects.toThrow(MachineFault);
+    server.disturb = () => refusal(503, 'try again');
+    await expect(bucket().check()).rejects.toThrow(Unavailable);
   });
 });

@@ -1,6 +1,5 @@
 import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
-import { Redis } from 'ioredis';
 import { createConnection } from 'mysql2/promise';
 import { describe, expect, test } from 'vitest';
 import { Child } from '../support/child.js';
@@ -8,15 +7,7 @@ import { temporaryFolder } from '../support/folder.js';
 import { startMariadb } from '../support/mariadb.js';
 import { Role } from '../support/processes.js';
 import { startRedis } from '../support/redis.js';
-import { atEnd } from '../support/scope.js';
 import { until } from '../support/until.js';
-
-function connect(url: string): Redis {
-  const redis = new Redis(url);
-  redis.on('error', () => {}); // It is killed on purpose; commands wait for its return.
-  atEnd(() => redis.disconnect());
-  return redis;
-}
 
 async function startScript(script: string): Promise<Role> {
   const mark = join(temporaryFolder(), 'tmp');
@@ -28,7 +19,7 @@ async function startScript(script: string): Promise<Role> {
 describe('a private Redis', () => {
   test('keeps acknowledged writes over a kill when it is asked to', async () => {
     const server = await startRedis({ persistence: 'aof', tcp: true });
-    const redis = connect(server.tcpUrl);
+    const redis = server.connect('tcp');
     await redis.set('a', '1');
     await server.kill('SIGKILL');
     await server.restart({ keepData: true });
@@ -39,8 +30,8 @@ describe('a private Redis', () => {
 
   test('is another one each time', async () => {
     const [one, other] = await Promise.all([startRedis(), startRedis()]);
-    await connect(one.url).set('a', '1');
-    expect(await connect(other.url).get('a')).toBeNull();
+    await one.connect().set('a', '1');
+    expect(await other.connect().get('a')).toBeNull();
   });
 });
 

@@ -60,6 +60,11 @@ export class Role {
     return this.child.pid;
   }
 
+  /** Whether its process has ended. */
+  get ended(): boolean {
+    return !this.child.running;
+  }
+
   get stdout(): string {
     return this.child.stdout;
   }

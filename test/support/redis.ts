@@ -1,5 +1,6 @@
 import { rmSync } from 'node:fs';
 import { join } from 'node:path';
+import { Redis } from 'ioredis';
 import { Child } from './child.js';
 import { temporaryFolder } from './folder.js';
 import { freePort } from './port.js';
@@ -31,8 +32,8 @@ export async function startRedis({
 }
 
 export class RedisServer {
-  /** The socket's path, which ioredis takes as an address. */
-  readonly url: string;
+  /** The path of the Unix socket. */
+  readonly socket: string;
   private child: Child | undefined;
 
   constructor(
@@ -41,7 +42,12 @@ export class RedisServer {
     readonly port: number,
     private readonly options: readonly string[],
   ) {
-    this.url = join(folder, 'redis.sock');
+    this.socket = join(folder, 'redis.sock');
+  }
+
+  /** The address, as a configuration has it. */
+  get url(): string {
+    return `unix:${this.socket}`;
   }
 
   get tcpUrl(): string {
@@ -54,9 +60,26 @@ export class RedisServer {
   }
 
   async start(): Promise<void> {
-    const where = ['--port', String(this.port), '--bind', '127.0.0.1', '--unixsocket', this.url, '--dir', this.folder];
+    const where = [
+      '--port',
+      String(this.port),
+      '--bind',
+      '127.0.0.1',
+      '--unixsocket',
+      this.socket,
+      '--dir',
+      this.folder,
+    ];
     this.child = await Child.start('redis-server', [...where, '--unixsocketperm', '700', ...this.options]);
     await this.child.line((line) => /eady to accept connections/.test(line), 'that it is ready');
+  }
+
+  /** A client of the test's own, by way of the socket, or of TCP. Its commands wait while the server is away. */
+  connect(by: 'socket' | 'tcp' = 'socket'): Redis {
+    const redis = new Redis(by === 'tcp' ? this.tcpUrl : this.socket);
+    redis.on('error', () => {}); // The server may be killed on purpose.
+    atEnd(() => redis.disconnect());
+    return redis;
   }
 
   /** Sends a signal, SIGSTOP and SIGCONT too; waits for the end where the signal is one to end it. */

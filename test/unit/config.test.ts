@@ -232,12 +232,12 @@ const refused: [string, Record<string, unknown>, string[]][] = [
   [
     'an unknown simulator',
     { simulator: { kind: 'atmoss' } },
-    ['simulator.kind: found "atmoss", wants kind: reference, atmos or program'],
+    ['simulator.kind: found "atmoss", wants one of the kinds reference, atmos, program'],
   ],
   [
     'a program without a sandbox',
     { simulator: { kind: 'program', command: ['x'] } },
-    ['simulator.sandbox: is missing, wants kind: docker or kind: local'],
+    ['simulator.sandbox: is missing, wants one of the kinds docker, local'],
   ],
   [
     'a program without a command',

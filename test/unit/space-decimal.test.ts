@@ -96,6 +96,10 @@ describe('a number', () => {
   ])('is not read from %j', (text) => {
     expect(parseNumber(text)).toBeUndefined();
   });
+
+  test('is refused at once where half a million digits end in none', () => {
+    expect(parseNumber(`${'1'.repeat(500_000)}x`)).toBeUndefined();
+  });
 });
 
 describe('a decimal', () => {

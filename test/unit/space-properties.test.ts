@@ -79,6 +79,7 @@ describe('a point', () => {
         expect(decoded.hash).toBe(point.hash);
         expect(valuesOf(decoded)).toEqual(valuesOf(point));
         expect(Object.values(decoded.dictionary).map(formatNumber).join()).toBe(point.code);
+        expect(point.values).toEqual(Object.values(decoded.dictionary));
       }),
     );
   });

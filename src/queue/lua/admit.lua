@@ -13,11 +13,13 @@ for i = 4, first - 1 do
   local element = redis.call('LINDEX', batch, ARGV[i])
   if element then redis.call('LPUSH', malformed, element) end
 end
-local known, admitted = 0, {}
+local known, waited, admitted = 0, 0, {}
 for i = first, #ARGV, 2 do
   local hash, element = ARGV[i], ARGV[i + 1]
   local fresh = redis.call('SREM', waiting, hash) == 1
-  if not fresh and redis.call('SADD', seen, hash) == 1 then
+  if fresh then
+    waited = waited + 1
+  elseif redis.call('SADD', seen, hash) == 1 then
     fresh = true
     known = known + 1
   end
@@ -28,6 +30,7 @@ redis.call('DEL', batch)
 redis.call('ZREM', batches, id)
 redis.call('HDEL', taken, id)
 redis.call('HINCRBY', search, 'known', known)
+redis.call('HINCRBY', search, 'proposed', 0 - waited)
 redis.call('HINCRBY', search, 'admitted', #admitted)
 redis.call('HINCRBY', search, 'moves', 1)
 return #admitted

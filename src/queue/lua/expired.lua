@@ -15,7 +15,9 @@ if now < tonumber(redis.call('HGET', search, 'reclaim_from') or '0') then return
 local found = {}
 for _, token in ipairs(redis.call('ZRANGEBYSCORE', leases, '-inf', now, 'LIMIT', 0, ARGV[4])) do
   local element = redis.call('HGET', leased, token)
-  found[#found + 1] = token
-  found[#found + 1] = element or ''
+  if element then
+    found[#found + 1] = token
+    found[#found + 1] = element
+  end
 end
 return found

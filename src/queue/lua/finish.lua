@@ -54,6 +54,7 @@ for from = first_proposal, #ARGV, 2 * chunk do
   end
 end
 redis.call('HINCRBY', search, 'known', known)
+redis.call('HINCRBY', search, 'proposed', known)
 redis.call('HINCRBY', search, 'ended', ended)
 if dropped > 0 then redis.call('HINCRBY', search, 'dropped', dropped) end
 redis.call('HINCRBY', search, 'moves', 1)

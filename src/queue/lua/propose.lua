@@ -25,6 +25,7 @@ for from = 3, #ARGV, 2 * chunk do
 end
 if generation ~= '' and entered > 0 then
   redis.call('HINCRBY', search, 'known', entered)
+  redis.call('HINCRBY', search, 'proposed', entered)
   redis.call('HINCRBY', search, 'moves', 1)
 end
 return { entered, dropped }

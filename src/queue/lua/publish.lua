@@ -31,7 +31,7 @@ local now = time[1] * 1000 + math.floor(time[2] / 1000)
 redis.call('HDEL', search, 'damage', 'closed')
 redis.call('HSET', search,
   'admitted', redis.call('LLEN', main) + redis.call('HLEN', leased), 'ended', 0, 'settled', 0,
-  'known', redis.call('SCARD', seen), 'swept_at', now, 'reclaim_from', now + tonumber(ARGV[4]),
+  'known', redis.call('SCARD', seen), 'proposed', redis.call('SCARD', waiting), 'swept_at', now, 'reclaim_from', now + tonumber(ARGV[4]),
   'definition', ARGV[3], 'generation', ARGV[2])
 redis.call('HINCRBY', search, 'moves', 1)
 redis.call('DEL', lock)

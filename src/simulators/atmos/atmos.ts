@@ -10,6 +10,9 @@ import { flawOf } from './fortran.js';
 import { climaFile, speciesFile } from './inputs.js';
 import { judgePhotochem, type PhotochemVerdict, progressOf, showsNaN } from './photochem.js';
 
+/** N2: the program takes it as the rest. H2O: it follows from the temperatures that a run starts with. */
+export const speciesWithoutEffect = ['N2', 'H2O'];
+
 /** Gases whose surface fluxes are results. CO's is fixed by the template, NH3's has no source; both are told all the same. */
 const fluxGases = ['H2O', 'CO2', 'CH4', 'CO', 'NH3', 'O3'];
 const mostProfileBytes = 64 * 1024 * 1024;
@@ -35,8 +38,7 @@ interface Start {
 
 /**
  * Atmos: photochemistry, then climate, warm-started from the parent's profiles. Converged is stable; not converged is
- * unstable. Neither N2 (the program takes it as the rest) nor H2O (it follows from the starting temperatures) reaches its
- * physics: points that differ in these alone have one result.
+ * unstable. Points that differ in the species without effect alone have one result.
  */
 export class AtmosSimulator implements Simulator {
   readonly keepsFiles = true;
@@ -134,7 +136,7 @@ class AtmosRun {
       }
     });
     for (const [name, content] of Object.entries(inputs)) await this.keep(name, content);
-    await this.cell.put(input, '.');
+    await this.cell.put({ from: input, to: '.' });
   }
 
   private async photochem(): Promise<Outcome> {

@@ -1,0 +1,186 @@
+import { createReadStream } from 'node:fs';
+import { mkdir, stat } from 'node:fs/promises';
+import { dirname, join, posix } from 'node:path';
+import { pipeline } from 'node:stream/promises';
+import { setTimeout as delay } from 'node:timers/promises';
+import { type Bucket, type File, Storage } from '@google-cloud/storage';
+import { MachineFault, messageOf, Unavailable } from '../support/errors.js';
+import { onDisk, regularFiles } from '../support/files.js';
+import { metadataFile, parseMetadata } from './metadata.js';
+import { type ArtifactStore, runPath, runPathOf, type StoredRun } from './store.js';
+
+/** Files from this size on are uploaded so that a second try goes on where the first one broke off, bytes. */
+const resumableFrom = 8 * 1024 * 1024;
+const transfersAtOnce = 4;
+const readsAtOnce = 16;
+/** Longest time that an operation is tried again for, s. */
+const patience = 120;
+const longestPause = 16;
+/** Longest time of one try, s, beside what its bytes take at the slowest rate that is borne, bytes/s. */
+const longestTry = 60;
+const slowest = 100_000;
+const needed = ['storage.objects.create', 'storage.objects.get', 'storage.objects.list', 'storage.objects.delete'];
+
+/**
+ * Cloud Storage, with Application Default Credentials; `STORAGE_EMULATOR_HOST` names another server of its JSON API.
+ * A run's metadata is written last: without it, whatever else there is, the run is not there.
+ */
+export class BucketStore implements ArtifactStore {
+  private readonly bucket: Bucket;
+  private readonly root: string;
+
+  /** `prefix` stands before all names; empty for none. */
+  constructor(
+    bucket: string,
+    prefix: string,
+    name: string,
+    private readonly patienceSeconds = patience,
+  ) {
+    this.bucket = openBucket(bucket);
+    this.root = posix.join(prefix, name);
+  }
+
+  async check(): Promise<void> {
+    const url = `gs://${this.bucket.name}`;
+    const [allowed] = await this.attempt(`asking what is allowed in ${url}`, () =>
+      this.bucket.iam.testPermissions(needed),
+    );
+    const missing = needed.filter((permission) => !allowed[permission]);
+    if (missing.length > 0) throw new MachineFault(`This machine's account lacks ${missing.join(', ')} in ${url}`);
+  }
+
+  async save(directory: string, hash: string, token: string): Promise<string> {
+    const path = posix.join(this.root, runPath(hash, token));
+    const upload = (name: string) => this.upload(join(directory, name), this.bucket.file(posix.join(path, name)));
+    await drain(mapped(withoutMetadata(directory), transfersAtOnce, upload));
+    await upload(metadataFile);
+    return `gs://${posix.join(this.bucket.name, path)}`;
+  }
+
+  /** May be tried again: the name is one attempt's own, so what it holds is always the same. */
+  private async upload(from: string, to: File): Promise<void> {
+    const storing = `storing files in gs://${this.bucket.name}`;
+    const { size } = await onDisk('reading the files of a run', () => stat(from));
+    const resumable = size >= resumableFrom;
+    const [uri] = resumable ? await this.attempt(storing, () => to.createResumableUpload()) : [];
+    const milliseconds = Math.ceil(1000 * (longestTry + size / slowest));
+    await this.attempt(storing, () =>
+      pipeline(createReadStream(from), to.createWriteStream({ resumable, ...(uri !== undefined && { uri }) }), {
+        signal: AbortSignal.timeout(milliseconds),
+      }),
+    );
+  }
+
+  async fetch(outPath: string, directory: string): Promise<boolean> {
+    const path = runPathOf(outPath);
+    if (path === undefined) return false;
+    const prefix = `${posix.join(this.root, path)}/`;
+    const reading = `reading files from gs://${this.bucket.name}`;
+    const [files] = await this.attempt(reading, () => this.bucket.getFiles({ prefix }));
+    if (!files.some(({ name }) => name === prefix + metadataFile)) return false;
+    await drain(
+      mapped(files, transfersAtOnce, async (file) => {
+        const inside = file.name.slice(prefix.length);
+        if (inside === '' || inside.split('/').includes('..')) return;
+        const destination = join(directory, inside);
+        await onDisk('writing the files of a run', () => mkdir(dirname(destination), { recursive: true }));
+        await this.attempt(reading, () => file.download({ destination }));
+      }),
+    );
+    return true;
+  }
+
+  async close(): Promise<void> {}
+
+  private attempt<T>(doing: string, operation: () => Promise<T>): Promise<T> {
+    return attempt(doing, operation, this.patienceSeconds);
+  }
+}
+
+/** The runs below a prefix, at whatever depth; an empty one means the whole bucket. */
+export async function* runsInBucket(bucketName: string, prefix: string): AsyncGenerator<StoredRun> {
+  const bucket = openBucket(bucketName);
+  const reading = `reading metadata from gs://${bucketName}`;
+  const files: AsyncIterable<File> = bucket.getFilesStream(prefix === '' ? {} : { prefix: `${prefix}/` });
+  try {
+    yield* mapped(metadataOnly(files), readsAtOnce, async (file): Promise<StoredRun> => {
+      const outPath = `gs://${bucketName}/${posix.dirname(file.name)}`;
+      const [content] = await attempt(reading, () => file.download());
+      try {
+        return { outPath, metadata: parseMetadata(content.toString()) };
+      } catch (error) {
+        return { outPath, problem: messageOf(error) };
+      }
+    });
+  } catch (error) {
+    throw bucketFault(reading, error);
+  }
+}
+
+/** The library's own retries are off: they bear neither every failure nor a limit of time. */
+function openBucket(name: string): Bucket {
+  return new Storage({ timeout: longestTry * 1000, retryOptions: { autoRetry: false, maxRetries: 0 } }).bucket(name);
+}
+
+async function* withoutMetadata(directory: string): AsyncGenerator<string> {
+  for await (const name of regularFiles(directory)) if (name !== metadataFile) yield name;
+}
+
+async function* metadataOnly(files: AsyncIterable<File>): AsyncGenerator<File> {
+  for await (const file of files) {
+    const inRun = posix.basename(file.name) === metadataFile && runPathOf(posix.dirname(file.name)) !== undefined;
+    if (inRun) yield file;
+  }
+}
+
+/** What `work` makes of each item, in their order, a few at once. */
+async function* mapped<Item, Made>(
+  items: Iterable<Item> | AsyncIterable<Item>,
+  atOnce: number,
+  work: (item: Item) => Promise<Made>,
+): AsyncGenerator<Made> {
+  const pending: Promise<Made>[] = [];
+  for await (const item of items) {
+    const made = work(item);
+    made.catch(() => {}); // told when its turn comes
+    pending.push(made);
+    if (pending.length >= atOnce) yield (await pending.shift()) as Made;
+  }
+  for (const made of pending) yield await made;
+}
+
+async function drain(items: AsyncIterable<unknown>): Promise<void> {
+  for await (const _ of items);
+}
+
+/** Tries again, after longer and longer pauses, what fails because the service does. */
+async function attempt<T>(doing: string, operation: () => Promise<T>, patienceSeconds = patience): Promise<T> {
+  const end = performance.now() + patienceSeconds * 1000;
+  for (let pause = 0.5; ; pause = Math.min(pause * 2, longestPause)) {
+    try {
+      return await operation();
+    } catch (error) {
+      const fault = bucketFault(doing, error);
+      if (!(fault instanceof Unavailable) || performance.now() + pause * 1000 > end) throw fault;
+    }
+    await delay(pause * 1000 * (0.5 + Math.random() / 2));
+  }
+}
+
+const diskCalls = new Set(['open', 'read', 'write', 'stat', 'mkdir']);
+
+/** Who is at fault: this machine where its account or its disk is, otherwise the service, which may come back. */
+function bucketFault(doing: string, error: unknown): Error {
+  if (error instanceof MachineFault || error instanceof Unavailable || error instanceof TypeError) return error;
+  const { code, syscall } = error as { code?: unknown; syscall?: unknown };
+  const message = `Cloud Storage failed while ${doing}: ${messageOf(error)}`;
+  const refused = code === 401 || code === 403 || /credentials/i.test(message);
+  if (refused) {
+    return new MachineFault(
+      `${message}. Give this machine an account that may use the bucket (Application Default Credentials)`,
+      { cause: error },
+    );
+  }
+  const lasting = code === 404 || (typeof syscall === 'string' && diskCalls.has(syscall));
+  return lasting ? new MachineFault(message, { cause: error }) : new Unavailable(message, { cause: error });
+}

@@ -1,0 +1,26 @@
+// Loaded before a worker (`node --import`): what it runs for each point is a shape in place of the built-in model, and each run
+// is told in a file.
+//
+// SHAPE: the shape's name; absent: the built-in model. RUNS: the file, a line `hash token` for each run that ends.
+// KEEP_FILES: set where runs are to leave a file.
+import { appendFileSync } from 'node:fs';
+import { writeFile } from 'node:fs/promises';
+import { isMainThread } from 'node:worker_threads';
+import { ReferenceSimulator } from '../../dist/simulators/reference.js';
+import { stableIn } from './shapes.mjs';
+
+const { SHAPE, RUNS, KEEP_FILES } = process.env;
+const { run, prepare } = ReferenceSimulator.prototype;
+
+if (isMainThread) {
+  ReferenceSimulator.prototype.prepare = function () {
+    if (KEEP_FILES) Object.defineProperty(this, 'keepsFiles', { value: true });
+    return prepare.call(this);
+  };
+  ReferenceSimulator.prototype.run = async function (attempt) {
+    const outcome = await run.call(this, attempt);
+    if (attempt.directories) await writeFile(`${attempt.directories.output}/state.txt`, attempt.code);
+    if (RUNS) appendFileSync(RUNS, `${attempt.hash} ${attempt.token}\n`);
+    return SHAPE ? { ...outcome, stable: stableIn(SHAPE, Object.values(attempt.parameters)) } : outcome;
+  };
+}

@@ -1,0 +1,146 @@
+import { writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { Redis } from 'ioredis';
+import { type Connection, createConnection, type RowDataPacket } from 'mysql2/promise';
+import { expect } from 'vitest';
+import { stringify } from 'yaml';
+import type { Look } from '../../src/queue/look.js';
+import type { ExpectedRow } from '../support/floodFill.js';
+import { temporaryFolder } from '../support/folder.js';
+import type { MariadbServer } from '../support/mariadb.js';
+import type { RedisServer } from '../support/redis.js';
+import { atEnd } from '../support/scope.js';
+import { type Observer, startDist } from './dist.js';
+
+/** Where a test's searches live. */
+export interface Services {
+  redis: RedisServer;
+  mariadb: MariadbServer;
+}
+
+/** One search of a test: its configuration, its keys and its table, looked at from outside. */
+export class TestSearch {
+  readonly redis: Redis;
+  readonly configPath: string;
+  readonly folder = temporaryFolder();
+  private sql: Promise<Connection> | undefined;
+  private observer: Observer | undefined;
+
+  constructor(
+    readonly name: string,
+    readonly services: Services,
+    config: object,
+    urls: { redis?: string; database?: string } = {},
+  ) {
+    this.configPath = join(this.folder, 'atmos-fleet.yaml');
+    writeFileSync(
+      this.configPath,
+      stringify({
+        name,
+        redis: { url: urls.redis ?? `unix:${services.redis.url}` },
+        database: { url: urls.database ?? services.mariadb.url, table: this.table },
+        artifacts: { url: 'file:./runs' },
+        ...config,
+      }),
+    );
+    this.redis = new Redis(services.redis.url, {
+      lazyConnect: true,
+      maxRetriesPerRequest: null,
+      replyMapping: 'legacy',
+    });
+    this.redis.on('error', () => undefined);
+    atEnd(() => this.close());
+  }
+
+  get table(): string {
+    return this.name.replaceAll(/\W/g, '_');
+  }
+
+  readonly key = (part: string): string => `{${this.name}}:${part}`;
+
+  async query<T = RowDataPacket>(text: string): Promise<T[]> {
+    this.sql ??= createConnection({ uri: this.services.mariadb.url, multipleStatements: true });
+    const connection = await this.sql;
+    connection.on('error', () => undefined);
+    try {
+      const [rows] = await connection.query(text);
+      return rows as T[];
+    } catch (error) {
+      if ((error as { fatal?: boolean }).fatal) this.sql = undefined;
+      throw error;
+    }
+  }
+
+  /** From here on, whoever changes a settled row leaves a trace. */
+  async watchSettledRows(): Promise<void> {
+    const columns = [
+      'state',
+      'stable',
+      'attempts',
+      'worker',
+      'end_time',
+      'out_path',
+      'temperature',
+      'previous_hash',
+      'depth',
+    ];
+    const same = columns.map((column) => `old.${column} <=> new.${column}`).join(' and ');
+    await this.query(
+      `create table if not exists ${this.table}_changes (hash char(32), was varchar(16), became varchar(16));
+       create trigger if not exists ${this.table}_watch before update on ${this.table} for each row
+         if old.state in ('completed', 'error') and not (${same}) then
+           insert into ${this.table}_changes values (old.hash, old.state, new.state);
+         end if`,
+    );
+  }
+
+  async look(): Promise<Look> {
+    this.observer ??= (await startDist()).observe(this.configPath);
+    return this.observer.look();
+  }
+
+  /** Whether there is a table for its points. */
+  async isThere(): Promise<boolean> {
+    return (await this.query(`show tables like '${this.table}'`)).length > 0;
+  }
+
+  /** Whether a master has opened it. */
+  async isOpen(): Promise<boolean> {
+    return (await this.look()).generation !== undefined;
+  }
+
+  /** Whether nothing is left to do: no list, lease or batch holds anything, the closing pass is over, no row is live. */
+  async done(): Promise<boolean> {
+    const { closed } = await this.look();
+    if (!closed) return false;
+    const [count] = await this.query<{ settled: string; rows: number }>(
+      `select sum(state in ('error', 'completed')) settled, count(*) \`rows\` from ${this.table}`,
+    );
+    return count !== undefined && count.rows > 0 && Number(count.settled) === count.rows;
+  }
+
+  /** The end of a search: the rows of the flood fill, each as its verdict says, none changed after it was settled. */
+  async expectExactly(expected: readonly ExpectedRow[]): Promise<void> {
+    const rows = await this.query<{ hash: string; code: string; state: string; stable: number | null }>(
+      `select hash, code, state, stable from ${this.table} order by hash`,
+    );
+    expect(rows.map(({ hash, code, state, stable }) => ({ hash, code, state, stable }))).toEqual(
+      expected.map(({ hash, code, stable }) => ({ hash, code, state: 'completed', stable: stable ? 1 : 0 })),
+    );
+    expect(await this.query(`select * from ${this.table}_changes`)).toEqual([]);
+  }
+
+  /** How it stands, for a test that failed. */
+  async told(): Promise<string> {
+    const keys = await this.redis.keys(`${this.key('').replaceAll(/[[\]{}]/g, '\\$&')}*`);
+    const rows = await this.query(`select code, state, stable, attempts, worker from ${this.table}`).catch(String);
+    const settings = await this.redis.hgetall(this.key('search'));
+    return JSON.stringify({ look: await this.look(), keys, settings, rows }, null, 1);
+  }
+
+  private async close(): Promise<void> {
+    this.redis.disconnect();
+    await this.observer?.close();
+    await this.sql?.then((connection) => connection.destroy()).catch(() => undefined);
+  }
+}
