@@ -112,6 +112,7 @@ export class Connection {
   /** Resolves when commands can be sent; rejects when the attempt under way fails. */
   private async connected(): Promise<void> {
     if (this.redis.status === 'ready') return;
+    if (this.redis.status === 'end') throw new Error('connection closed');
     if (this.redis.status === 'wait') {
       await this.redis.connect();
       return;
@@ -136,7 +137,8 @@ const behaviour: RedisOptions = {
   lazyConnect: true,
   enableOfflineQueue: false,
   autoResendUnfulfilledCommands: false,
-  maxRetriesPerRequest: null,
+  // Not null: what was under way when a connection broke would never be answered, nor refused.
+  maxRetriesPerRequest: 0,
   connectTimeout: 5000,
   socketTimeout: (blockSeconds + 5) * 1000,
   maxLoadingRetryTime: 1000,
