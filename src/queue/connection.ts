@@ -118,8 +118,9 @@ export class Connection {
   /** Resolves when commands can be sent; rejects when the attempt under way fails. */
   private async connected(): Promise<void> {
     if (this.redis.status === 'ready') return;
+    if (this.closed) throw new Error('connection closed');
     // A client that found no Sentinel or node of a Cluster that answers has ended; the next call tries anew.
-    if (this.redis.status === 'wait' || (this.redis.status === 'end' && !this.closed)) {
+    if (this.redis.status === 'wait' || this.redis.status === 'end') {
       await this.redis.connect();
       return;
     }
@@ -143,7 +144,7 @@ const behaviour: RedisOptions = {
   lazyConnect: true,
   enableOfflineQueue: false,
   autoResendUnfulfilledCommands: false,
-  // What is under way when a connection breaks fails with it: with null, ioredis would never settle such a command.
+  // Not null: what is under way when a connection breaks would never be answered, nor refused.
   maxRetriesPerRequest: 0,
   connectTimeout: 5000,
   socketTimeout: (blockSeconds + 5) * 1000,
