@@ -73,8 +73,12 @@ export class Connection {
   ) {
     const options: RedisOptions = { ...addressOf(url, prefix), ...behaviour, connectionName: name };
     this.redis = new Redis({ ...options, replyMapping: 'legacy' });
+    // One outage has one name, however many ways it shows.
     this.redis.on('error', (error) => {
-      this.trouble = messageOf(error);
+      this.trouble ||= messageOf(error);
+    });
+    this.redis.on('close', () => {
+      this.trouble ||= 'the connection was lost';
     });
     this.redis.on('ready', () => {
       this.trouble = '';
@@ -149,7 +153,7 @@ const behaviour: RedisOptions = {
   connectTimeout: 5000,
   socketTimeout: (blockSeconds + 5) * 1000,
   maxLoadingRetryTime: 1000,
-  retryStrategy: (times) => Math.min(50 * 2 ** Math.min(times, 6), 2000) * (0.5 + Math.random() / 2),
+  retryStrategy: (times) => Math.min(50 * 2 ** Math.min(times, 6), 1000) * (0.5 + Math.random() / 2),
   reconnectOnError: (error) => /^(READONLY|UNBLOCKED|MOVED|CLUSTERDOWN)/.test(error.message),
 };
 
