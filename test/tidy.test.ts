@@ -1,5 +1,5 @@
 import { readdirSync, readFileSync } from 'node:fs';
-import { basename, dirname, join, normalize } from 'node:path';
+import { basename, dirname, join, normalize, relative } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { describe, expect, test } from 'vitest';
 
@@ -43,8 +43,9 @@ const root = fileURLToPath(new URL('..', import.meta.url));
 const self = 'test/tidy.test.ts';
 
 function files(folder: string, ...endings: string[]): string[] {
-  const names = readdirSync(join(root, folder), { recursive: true, encoding: 'utf8' });
-  return names.filter((name) => endings.some((ending) => name.endsWith(ending))).map((name) => join(folder, name));
+  const entries = readdirSync(join(root, folder), { recursive: true, withFileTypes: true });
+  const found = entries.filter((entry) => entry.isFile() && endings.some((ending) => entry.name.endsWith(ending)));
+  return found.map(({ parentPath, name }) => relative(root, join(parentPath, name)));
 }
 
 function read(file: string): string {

@@ -105,8 +105,7 @@ class Keeper {
   async checkUntilOpen(): Promise<void> {
     const { member } = this;
     while (!member.stop.quiet.aborted) {
-      await member.insist(() => this.check(), member.stop.quiet);
-      if ((await member.insist(() => look(member.session))).generation !== undefined) break;
+      if (await member.insist(() => this.check(), member.stop.quiet)) break;
       await pause(lookMs, member.stop.quiet);
     }
     await member.opened();
@@ -128,8 +127,8 @@ class Keeper {
     }
   }
 
-  /** One look at Redis and SQL: whole, or to be rebuilt; over, or to be closed. */
-  private async check(): Promise<void> {
+  /** One look at Redis and SQL: whole, or to be rebuilt; over, or to be closed. Answers whether it was found whole. */
+  private async check(): Promise<boolean> {
     const { member, ledger } = this;
     const [seen, recorded, runId] = await Promise.all([
       look(member.session),
@@ -139,9 +138,10 @@ class Keeper {
     const reason = this.rebuildNow ? 'asked for by --rebuild' : wrong(seen, recorded, runId);
     if (reason !== undefined) {
       if (await this.rebuild(reason)) this.rebuildNow = false;
-    } else if (seen.empty && (!seen.closed || this.asksSqlNow())) {
-      await this.tryToClose(seen);
+      return false;
     }
+    if (seen.empty && (!seen.closed || this.asksSqlNow())) await this.tryToClose(seen);
+    return true;
   }
 
   private async rebuild(reason: string): Promise<boolean> {

@@ -20,7 +20,7 @@ import { shapes, stableIn } from './shapes.mjs';
  */
 const seed = seedOfRun('chaos');
 const faultsWanted = Number(process.env.CHAOS_FAULTS ?? 50);
-const leaseSeconds = 2;
+const leaseSeconds = 3;
 const longestPauseMs = 250;
 
 interface Stage {

@@ -60,17 +60,18 @@ export class TestSearch {
 
   /** On a connection of the test's own, made anew after it broke. */
   async query<T = RowDataPacket>(text: string): Promise<T[]> {
-    this.sql ??= await this.connect();
-    const [rows] = await this.sql.query(text);
-    return rows as T[];
-  }
-
-  private async connect(): Promise<Connection> {
-    const connection = await createConnection({ uri: this.services.mariadb.url, multipleStatements: true });
-    connection.on('error', () => {
+    if (!this.sql) {
+      this.sql = await createConnection({ uri: this.services.mariadb.url, multipleStatements: true });
+      this.sql.on('error', () => undefined); // The next query tells.
+    }
+    try {
+      const [rows] = await this.sql.query(text);
+      return rows as T[];
+    } catch (error) {
+      this.sql?.destroy();
       this.sql = undefined;
-    });
-    return connection;
+      throw error;
+    }
   }
 
   /** From here on, whoever changes a settled row leaves a trace. */
