@@ -1,5 +1,5 @@
 import { readdirSync, readFileSync } from 'node:fs';
-import { basename, dirname, join, normalize } from 'node:path';
+import { basename, dirname, join, normalize, relative } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { describe, expect, test } from 'vitest';
 
@@ -43,8 +43,9 @@ const root = fileURLToPath(new URL('..', import.meta.url));
 const self = 'test/tidy.test.ts';
 
 function files(folder: string, ...endings: string[]): string[] {
-  const names = readdirSync(join(root, folder), { recursive: true, encoding: 'utf8' });
-  return names.filter((name) => endings.some((ending) => name.endsWith(ending))).map((name) => join(folder, name));
+  const entries = readdirSync(join(root, folder), { recursive: true, withFileTypes: true });
+  const found = entries.filter((entry) => entry.isFile() && endings.some((ending) => entry.name.endsWith(ending)));
+  return found.map(({ parentPath, name }) => relative(root, join(parentPath, name)));
 }
 
 function read(file: string): string {
@@ -61,6 +62,10 @@ const sources = files('src', '.ts');
 const scripts = files('src', '.lua');
 const graph = new Map(sources.map((file) => [file, imports(file)]));
 const folderOf = (file: string) => file.split('/')[1] ?? '';
+
+/** What the build bundles for browsers: nothing of it, nor what it imports, may stay outside the bundle at run time. */
+const pageFolder = 'src/dashboard/page/';
+const pageEntries = [`${pageFolder}page.ts`, `${pageFolder}report.ts`];
 
 function reached(from: readonly string[]): Set<string> {
   const found = new Set(from);
@@ -81,18 +86,30 @@ describe('the source', () => {
   });
 
   test('is reached from the entry points, all of it', () => {
-    const used = reached(sources.filter((file) => folderOf(file) === 'bin'));
+    const used = reached([...sources.filter((file) => folderOf(file) === 'bin'), ...pageEntries]);
     expect(sources.filter((file) => !used.has(file))).toEqual([]);
   });
 
-  test('imports only packages that an installation brings', () => {
-    const { dependencies } = JSON.parse(read('package.json'));
-    const foreign = sources.flatMap((file) =>
-      [...read(file).matchAll(/^(?:import|export|\}).* from '((?:@[^/']+\/)?[^./'][^/']*)/gm)].map(([, name]) => name),
-    );
-    expect(foreign.filter((name) => !name?.startsWith('node:') && !Object.hasOwn(dependencies, name ?? ''))).toEqual(
-      [],
-    );
+  test('imports only packages that an installation or a bundle brings', () => {
+    const { dependencies, devDependencies } = JSON.parse(read('package.json'));
+    const foreign = sources.flatMap((file) => {
+      const brought = file.startsWith(pageFolder) ? devDependencies : dependencies;
+      const named = [...read(file).matchAll(/^(?:import|export|\}).* from '((?:@[^/']+\/)?[^./'][^/']*)/gm)];
+      return named.flatMap(([, name = '']) => (name.startsWith('node:') || Object.hasOwn(brought, name) ? [] : [name]));
+    });
+    expect(foreign).toEqual([]);
+  });
+
+  test('keeps what people look through away from the roles that serve', () => {
+    const serving = ['worker', 'sqlClient', 'sqlClientMaster'].map((role) => `src/roles/${role}.ts`);
+    const used = [...reached(serving)];
+    expect(used.filter((file) => file.startsWith('src/dashboard') || file === 'src/ledger/reader.ts')).toEqual([]);
+  });
+
+  test('gives browsers nothing of the server but the words that both share', () => {
+    const others = sources.filter((file) => file.startsWith(pageFolder)).flatMap(imports);
+    const outside = others.filter((file) => !file.startsWith(pageFolder) && file !== 'src/dashboard/api.ts');
+    expect(outside).toEqual([]);
   });
 
   test('has no file that wants to be two', () => {

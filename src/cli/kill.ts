@@ -1,11 +1,10 @@
 import type { Argv } from 'yargs';
 import type { Look } from '../queue/look.js';
 import { deleteKeys, kill, killWhenIdle, lift, unsavedReports } from '../roles/kill.js';
-import { OneShot } from '../roles/oneShot.js';
+import type { OneShot } from '../roles/oneShot.js';
 import { pause } from '../support/bell.js';
 import { UsageError } from '../support/errors.js';
-import { Patience } from '../support/patience.js';
-import { durationOption, switchOption, wholeOption, withCommon } from './options.js';
+import { durationOption, switchOption, wholeOption, withCommon, withMetrics } from './options.js';
 import { asOneShot, openWorkbench, stopOnSignals, type Workbench } from './wire.js';
 
 const defaultIntervalMs = 3_600_000;
@@ -15,7 +14,7 @@ export function killCommand(cli: Argv): Argv {
     'kill',
     'stop the fleet, now or when nothing is left; clear its Redis keys',
     (yargs) =>
-      withCommon(yargs)
+      withMetrics(withCommon(yargs))
         .option('k', switchOption('k', 'pull the kill switch now: roles stop within seconds, running points go back'))
         .option('drain', switchOption('-drain', 'running points finish first'))
         .option('f', wholeOption('-f', 1, 'watch, and pull the switch after so many empty looks in a row'))
@@ -46,10 +45,10 @@ export function killCommand(cli: Argv): Argv {
   );
 }
 
-async function watch({ search, log, stop }: Workbench, looks: number, intervalMs: number): Promise<void> {
+async function watch(bench: Workbench, looks: number, intervalMs: number): Promise<void> {
+  const { log, stop } = bench;
   const unhook = stopOnSignals(stop, log, 0);
-  const command = new OneShot(search, log, new Patience(log));
-  try {
+  const look = async (command: OneShot) => {
     const between = async () => {
       await pause(intervalMs, stop.quiet);
       stop.quiet.throwIfAborted();
@@ -61,8 +60,10 @@ async function watch({ search, log, stop }: Workbench, looks: number, intervalMs
       );
     });
     say('nothing is left: the kill switch is on');
+  };
+  try {
+    await asOneShot(bench, look, stop.quiet);
   } finally {
-    await command.close();
     unhook();
   }
 }

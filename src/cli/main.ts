@@ -10,6 +10,8 @@ type Command = (cli: Argv) => Argv;
 
 /** Each command is loaded only when it is asked for: a worker has no use for the database's client. */
 const commands: Record<string, () => Promise<Command>> = {
+  init: async () => (await import('./init.js')).initCommand,
+  doctor: async () => (await import('./doctor.js')).doctorCommand,
   starter: async () => (await import('./starter.js')).starterCommand,
   'sql-client': async () => (await import('./sqlClient.js')).sqlClientCommand,
   'sql-client-master': async () => (await import('./sqlClient.js')).sqlClientMasterCommand,
@@ -17,6 +19,11 @@ const commands: Record<string, () => Promise<Command>> = {
   kill: async () => (await import('./kill.js')).killCommand,
   status: async () => (await import('./status.js')).statusCommand,
   verify: async () => (await import('./verify.js')).verifyCommand,
+  export: async () => (await import('./export.js')).exportCommand,
+  run: async () => (await import('./run.js')).runCommand,
+  logs: async () => (await import('./logs.js')).logsCommand,
+  report: async () => (await import('./report.js')).reportCommand,
+  dashboard: async () => (await import('./dashboard.js')).dashboardCommand,
   demo: async () => (await import('./demo.js')).demoCommand,
 };
 
@@ -31,8 +38,11 @@ export async function main(args: readonly string[]): Promise<void> {
     .demandCommand(1, 'name a role')
     .wrap(Math.min(120, process.stdout.columns ?? 100))
     .exitProcess(false)
+    .parserConfiguration({ 'duplicate-arguments-array': false })
     .fail((message, error) => {
-      throw error ?? new UsageError(`${message}; --help tells more`);
+      // What yargs itself finds wrong is wrong usage, also where it wraps an option's own refusal.
+      if (error && error.name !== 'YError') throw error;
+      throw new UsageError(`${error?.message ?? message}; --help tells more`);
     });
   try {
     const named = commands[args[0] ?? ''];

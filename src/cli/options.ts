@@ -1,5 +1,6 @@
 import type { Argv } from 'yargs';
 import { UsageError } from '../support/errors.js';
+import type { Address } from '../support/probes.js';
 
 interface TextOption<T> {
   type: 'string';
@@ -50,6 +51,26 @@ export function durationOption(name: string, describe: string): TextOption<numbe
       throw new UsageError(`${name}: found '${value}', wants a time such as 500ms, 30s, 60m or 2h`);
     },
   };
+}
+
+/** Where a role is watched: a port of this machine's loopback, or `host:port`. */
+export function addressOption(name: string, describe: string): TextOption<Address> {
+  return { type: 'string', describe, requiresArg: true, coerce: (value) => parseAddress(name, value) };
+}
+
+export function parseAddress(name: string, value: string): Address {
+  const [, inBrackets, plain, port] = /^(?:(?:\[([^\]]+)\]|([^:]+)):)?(\d{1,5})$/.exec(value) ?? [];
+  const number = Number(port ?? Number.NaN);
+  if (number >= 1 && number <= 65_535) return { host: inBrackets ?? plain ?? '127.0.0.1', port: number };
+  throw new UsageError(`${name}: found '${value}', wants a port such as 9464, or host:port such as 0.0.0.0:9464`);
+}
+
+/** The option of roles that can be watched. */
+export function withMetrics<T>(yargs: Argv<T>) {
+  return yargs.option(
+    'metrics-port',
+    addressOption('--metrics-port', 'serve /healthz, /readyz and /metrics on this port, or host:port'),
+  );
 }
 
 /** The options that every command has. */

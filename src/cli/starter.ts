@@ -6,7 +6,7 @@ import { latticeSize } from '../space/lattice.js';
 import { type Dictionary, NotAPoint, type Parameter, type Point, type Space } from '../space/space.js';
 import { UsageError } from '../support/errors.js';
 import { ledgerOf } from './ledger.js';
-import { withCommon } from './options.js';
+import { withCommon, withMetrics } from './options.js';
 import { asOneShot, openWorkbench } from './wire.js';
 
 export function starterCommand(cli: Argv): Argv {
@@ -14,7 +14,7 @@ export function starterCommand(cli: Argv): Argv {
     'starter',
     'push the first point, another root, or errored points once more',
     (yargs) =>
-      withCommon(yargs)
+      withMetrics(withCommon(yargs))
         .option('point', {
           type: 'string',
           requiresArg: true,
@@ -85,11 +85,22 @@ export function describeLattice(space: Space): string {
   return `the lattice has ${exact ? '' : 'at most '}${points.toLocaleString('en')} points`;
 }
 
+/** As `rootOf`, or the point of a parameter code. */
+export function pointNamed(space: Space, text: string | undefined): Point {
+  if (text === undefined || text.includes('=')) return rootOf(space, text);
+  try {
+    return space.decode(text);
+  } catch (error) {
+    if (error instanceof NotAPoint) throw new UsageError(`--point: ${error.message}`);
+    throw error;
+  }
+}
+
 /** The configured start, or the point that `O2=0.51,H2=8.1e-08` names. */
 function rootOf(space: Space, text: string | undefined): Point {
   const changes: Dictionary = {};
   for (const part of text === undefined ? [] : text.split(',')) {
-    const [name = '', value = ''] = part.split('=', 2).map((piece) => piece.trim());
+    const [, name = '', value = ''] = /^\s*([^=\s]+)\s*=\s*([^=\s]+)\s*$/.exec(part) ?? [];
     const number = parseNumber(value);
     if (number === undefined) throw new UsageError(`--point: found '${part}', wants NAME=NUMBER`);
     if (Object.hasOwn(changes, name)) throw new UsageError(`--point: ${name} stands there twice`);

@@ -1,11 +1,14 @@
 import type { Argv } from 'yargs';
 import type { Ledger } from '../ledger/ledger.js';
 import type { OneShot } from '../roles/oneShot.js';
+import { lookAtPoint } from '../roles/point.js';
 import { type Status, status } from '../roles/status.js';
 import { pause } from '../support/bell.js';
 import { ledgerOf } from './ledger.js';
 import { durationOption, switchOption, withCommon } from './options.js';
 import { progressLine, RateMeter } from './progress.js';
+import { withReader } from './reader.js';
+import { describePoint } from './sight.js';
 import { asOneShot, openWorkbench, stopOnSignals, type Workbench } from './wire.js';
 
 const defaultWatchMs = 1000;
@@ -19,10 +22,17 @@ export function statusCommand(cli: Argv): Argv {
         .option('json', switchOption('-json', 'one JSON object, for machines'))
         .option('watch', switchOption('-watch', 'a live line until the search is over'))
         .option('interval', durationOption('--interval', 'with --watch: time between two looks (1s)'))
+        .option('point', {
+          type: 'string',
+          requiresArg: true,
+          describe: 'a hash or a code: its row, the points that led to it, its neighbours',
+        })
+        .conflicts('point', ['watch', 'interval'])
         .example('$0 status --json', '{"name":…,"states":{…},"done":false}')
         .example('$0 status --watch', 'until it is over; Ctrl-C ends the watching alone'),
     async (options) => {
       const bench = openWorkbench('status', options);
+      if (options.point !== undefined) return showPoint(bench, options.point, options.json === true);
       const ledger = ledgerOf(bench.config);
       try {
         await asOneShot(bench, async (command) => {
@@ -35,6 +45,12 @@ export function statusCommand(cli: Argv): Argv {
       }
     },
   );
+}
+
+async function showPoint(bench: Workbench, name: string, asJson: boolean): Promise<void> {
+  const { space } = bench.search;
+  const sight = await withReader(bench, (reader) => lookAtPoint(reader, space, name));
+  process.stdout.write(asJson ? `${JSON.stringify(sight)}\n` : describePoint(sight, space.names));
 }
 
 async function watch({ stop, log }: Workbench, command: OneShot, ledger: Ledger, everyMs: number): Promise<void> {

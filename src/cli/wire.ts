@@ -6,18 +6,23 @@ import {
   loadConfig,
   withoutPassword,
 } from '../config/config.js';
+import type { Ledger } from '../ledger/ledger.js';
 import { Member } from '../roles/member.js';
 import { OneShot } from '../roles/oneShot.js';
 import type { Search } from '../roles/search.js';
 import { Space } from '../space/space.js';
 import { messageOf, Unavailable, UsageError } from '../support/errors.js';
 import { createLogger, type Logger } from '../support/logger.js';
+import { type Address, serveProbes } from '../support/probes.js';
 import { Stop, Stopped } from '../support/stop.js';
+import { parseAddress } from './options.js';
 
 /** Options that every command has. */
 export interface CommonOptions {
   config?: string | undefined;
   logLevel?: string | undefined;
+  /** Where the role is watched. */
+  metricsPort?: Address | undefined;
 }
 
 /** What a command is made of: its configuration, its log, and how it is told to stop. */
@@ -26,12 +31,13 @@ export interface Workbench {
   search: Search;
   log: Logger;
   stop: Stop;
+  watchedAt: Address | undefined;
 }
 
 export function openWorkbench(role: string, options: CommonOptions): Workbench {
   const config = loadConfig({ path: options.config, env: process.env });
   const log = createLogger(role, options.logLevel);
-  return { config, search: searchOf(config), log, stop: new Stop() };
+  return { config, search: searchOf(config), log, stop: new Stop(), watchedAt: options.metricsPort };
 }
 
 export function searchOf(config: Config): Search {
@@ -48,16 +54,29 @@ export function searchOf(config: Config): Search {
   };
 }
 
+/** The names of the parameters that the search steps in. */
+export function steppedOf({ parameters }: Config): string[] {
+  return parameters.filter(({ step }) => (step ?? []).some(({ by }) => by > 0)).map(({ name }) => name);
+}
+
 /** Runs a serving role as a member of the fleet, until it ends or is told to stop; answers what it answers. */
 export async function asMember<T>(
   role: string,
-  { search, log, stop }: Workbench,
+  { search, log, stop, watchedAt = watchedByEnvironment() }: Workbench,
   graceMs: number,
   serve: (member: Member) => Promise<T>,
+  ledger?: Ledger,
 ): Promise<T | undefined> {
   const unhook = stopOnSignals(stop, log, graceMs);
-  const member = new Member(role, search, log, stop);
+  // Loaded only where it is asked for: most processes start without.
+  const watching = watchedAt && (await import('../roles/watching.js'));
+  const meters = watching && new watching.Meters();
+  const member = new Member(role, search, log, stop, meters);
+  const hindrance = () => member.facts.benched;
   try {
+    if (watching && meters) {
+      await serveProbes(watchedAt, new watching.Watching(meters, member.session, ledger, hindrance));
+    }
     return await serve(member);
   } catch (error) {
     if (error instanceof Stopped) return undefined;
@@ -70,14 +89,29 @@ export async function asMember<T>(
   }
 }
 
-/** Runs a command that comes and goes. */
-export async function asOneShot<T>({ search, log }: Workbench, act: (command: OneShot) => Promise<T>): Promise<T> {
-  const command = new OneShot(search, log);
+/** Runs a command that comes and goes; it waits for services for 10 s, or until that signal. */
+export async function asOneShot<T>(
+  { search, log, watchedAt }: Workbench,
+  act: (command: OneShot) => Promise<T>,
+  until?: AbortSignal,
+): Promise<T> {
+  const command = new OneShot(search, log, until);
   try {
+    if (watchedAt) {
+      const { Meters, Watching } = await import('../roles/watching.js');
+      await serveProbes(watchedAt, new Watching(new Meters(), command.session));
+    }
     return await act(command);
   } finally {
     await command.close();
   }
+}
+
+/** Images name the address for whatever serves in them; a command that comes and goes beside it is not watched there. */
+function watchedByEnvironment(): Address | undefined {
+  const name = 'ATMOS_FLEET_METRICS_PORT';
+  const value = process.env[name];
+  return value ? parseAddress(name, value) : undefined;
 }
 
 /** The first signal asks for a quiet end, the second for an immediate one. */

@@ -9,6 +9,7 @@ import { type Environment, environmentSource, fileSource, flagSource, merge, sec
 import { resolveUrl } from './url.js';
 
 export { definitionOf, type Fingerprint, fingerprintDifference, fingerprintOf } from './definition.js';
+export { secretFrom } from './sources.js';
 export { withoutPassword } from './url.js';
 
 /** A validated configuration: DESIGN.md, section 3, with defaults filled in and every path absolute. */
@@ -52,7 +53,18 @@ export function loadConfig({ path, flags = {}, env }: ConfigSources): Config {
   for (const [section, key] of urlPaths) {
     rest[section][key] = resolveUrl(rest[section][key], sourceOf([section, key]).folder);
   }
+  rest.database.url = throughCloudSql(rest.database);
   return { ...rest, parameters };
+}
+
+/** The instance travels in the URL, as a socket does. */
+function throughCloudSql({ url, cloudSql }: { url: string; cloudSql?: string | undefined }): string {
+  if (cloudSql === undefined) return url;
+  if (!url.startsWith('mysql:'))
+    throw new UsageError('database.cloudSql: wants a database.url that begins with mysql:');
+  const through = new URL(url);
+  through.searchParams.set('cloudSql', cloudSql);
+  return through.href;
 }
 
 function refuse(lines: readonly string[]): void {

@@ -50,6 +50,8 @@ const range = z
   .strictObject({ min: number.optional(), max: number.optional() })
   .refine(({ min, max }) => (min ?? max ?? 0) <= (max ?? min ?? 0), 'a min that is not over max');
 
+const cloudSqlWanted = 'project:region:instance';
+
 /** The whole configuration file, with every default there is. */
 export const configurationFile = z.strictObject({
   /** Prefix of every Redis key and of every artifact path. */
@@ -78,6 +80,11 @@ export const configurationFile = z.strictObject({
   database: z
     .strictObject({
       url: z.string().refine(isDatabaseUrl, databaseUrlWanted).default('sqlite:./atmos-fleet.db'),
+      /** Reached by TLS through Google's connector; without a password in `url`, by IAM. */
+      cloudSql: z
+        .string(cloudSqlWanted)
+        .regex(/^(?:[a-z.-]+:)?[a-z0-9-]+:[a-z0-9-]+:[a-z0-9-]+$/, cloudSqlWanted)
+        .optional(),
       table: z
         .string()
         .regex(/^[A-Za-z_][A-Za-z0-9_]{0,55}$/, 'a letter or _, then up to 55 letters, digits or _')

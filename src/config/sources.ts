@@ -43,7 +43,7 @@ export function fileSource(path: string): Source {
 }
 
 /** A variable's value, or that of the file which its `_FILE` form names (a mounted secret). */
-function secretFrom(env: Environment, name: string): { name: string; value: string } | undefined {
+export function secretFrom(env: Environment, name: string): { name: string; value: string } | undefined {
   const path = env[`${name}_FILE`];
   if (env[name] && path) throw new UsageError(`${name} and ${name}_FILE are both set: wants one of them`);
   if (env[name]) return { name, value: env[name] };

@@ -1,6 +1,8 @@
 import { resolve } from 'node:path';
+import { parseRedisUrl } from '../support/redisAddress.js';
 
-export const redisUrlWanted = 'redis://host:port, rediss://host:port or unix:/path/to.sock';
+export { redisUrlWanted } from '../support/redisAddress.js';
+
 export const databaseUrlWanted =
   'mysql://user@host:port/database, mysql://user@localhost/database?socketPath=/path/to.sock or sqlite:path';
 export const artifactsUrlWanted = 'file:path or gs://bucket/prefix';
@@ -8,7 +10,7 @@ export const artifactsUrlWanted = 'file:path or gs://bucket/prefix';
 const pathUrl = /^(sqlite|file|unix|redis\+unix):(?:\/\/(?=\/))?(.+)$/;
 
 export function isRedisUrl(url: string): boolean {
-  return isPathUrl(url, ['unix', 'redis+unix']) || hasHost(url, ['redis:', 'rediss:']);
+  return isPathUrl(url, ['unix', 'redis+unix']) || parseRedisUrl(url) !== undefined;
 }
 
 export function isDatabaseUrl(url: string): boolean {
@@ -22,11 +24,15 @@ export function isArtifactsUrl(url: string): boolean {
 
 /**
  * One form of each URL: a path (`sqlite:`, `file:`, `unix:`, `socketPath`) is absolute, a relative one being taken from
- * the folder; `mariadb:` becomes `mysql:`, `redis+unix:` becomes `unix:`.
+ * the folder, and so is `ca`; `mariadb:` becomes `mysql:`, `redis+unix:` becomes `unix:`.
  */
 export function resolveUrl(url: string, folder: string): string {
   const [, scheme, path] = pathUrl.exec(url) ?? [];
   if (path !== undefined) return `${scheme === 'redis+unix' ? 'unix' : scheme}:${resolve(folder, path)}`;
+  if (url.startsWith('redis')) {
+    const absolute = (file: string) => encodeURIComponent(resolve(folder, decodeURIComponent(file)));
+    return url.replace(/(?<=[?&]ca=)[^&]+/, absolute);
+  }
   const plain = url.replace(/^mariadb:/, 'mysql:');
   const socket = plain.startsWith('mysql:') ? new URL(plain).searchParams.get('socketPath') : null;
   if (socket === null || socket.startsWith('/')) return plain;
@@ -39,8 +45,8 @@ export function resolveUrl(url: string, folder: string): string {
 export function withoutPassword(url: string): string {
   return url
     .replace(/(:\/\/[^:@/?#[\s"]*):.*@/gs, '$1:***@')
-    .replace(/(:\/\/[^:@/?#[\s"]*):(?!\*\*\*@|\d*(?:[/?#\s"]|$))[^\s"]*/g, '$1:***')
-    .replace(/([?&](?:password|passwd|pwd|auth)=)[^&\s"]*/gi, '$1***');
+    .replace(/(:\/\/[^:@/?#[\s"]*):(?!\*\*\*@|\d*(?:[/?#,\s"]|$))[^\s"]*/g, '$1:***')
+    .replace(/([?&](?:\w*password|passwd|pwd|auth)=)[^&\s"]*/gi, '$1***');
 }
 
 function isPathUrl(url: string, schemes: readonly string[]): boolean {

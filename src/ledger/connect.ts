@@ -1,6 +1,7 @@
 import knex, { type Knex } from 'knex';
 import mysql from 'mysql2';
 import { messageOf, Unavailable, UsageError } from '../support/errors.js';
+import { type CloudSqlInstance, cloudSqlConnector, cloudSqlStream } from './cloudSql.js';
 
 /** Milliseconds that one statement may take; passes over the whole table are read in pages. */
 const statementMs = 60_000;
@@ -30,6 +31,8 @@ const passingCodes = new Set([
   'ER_OUT_OF_RESOURCES',
   'ER_OUTOFMEMORY',
   'ER_ACCESS_DENIED_ERROR',
+  'ER_HOST_NOT_PRIVILEGED',
+  'ER_HOST_IS_BLOCKED',
   'ER_DBACCESS_DENIED_ERROR',
   'ER_BAD_DB_ERROR',
   'ER_NO_SUCH_TABLE',
@@ -47,7 +50,7 @@ const broken =
   /ECONN|EPIPE|ENOENT|ENOTFOUND|EAI_AGAIN|EHOSTUNREACH|ENETUNREACH|ETIMEDOUT|PROTOCOL_|closed state|Connection lost|acquiring a connection|[Tt]imeout|no such table|shutdown|unable to open database/;
 
 /** A handle on MySQL, MariaDB or SQLite. Nothing is connected before the first statement. */
-export function connectDatabase(url: string): Knex {
+export function connectDatabase(url: string, connector = cloudSqlConnector): Knex {
   if (url.startsWith('sqlite:')) {
     return knex({
       client: 'better-sqlite3',
@@ -57,9 +60,10 @@ export function connectDatabase(url: string): Knex {
     });
   }
   if (!/^(mysql|mariadb):/.test(url)) throw new UsageError(`database.url: wants mysql:, mariadb: or sqlite:`);
+  const instance = instanceIn(url);
   return knex({
     client: 'mysql2',
-    connection: mysqlSettings(url),
+    connection: instance ? throughCloudSql(url, instance, connector) : mysqlSettings(url),
     pool: { min: 0, max: 4 },
     acquireConnectionTimeout: 10_000,
   });
@@ -78,6 +82,22 @@ function prepareSqlite(
   } catch (error) {
     done(error as Error, connection);
   }
+}
+
+function instanceIn(url: string): CloudSqlInstance | undefined {
+  const { searchParams, password } = new URL(url);
+  const name = searchParams.get('cloudSql');
+  return name ? { name, ipType: searchParams.get('ipType') ?? 'PUBLIC', byIam: password === '' } : undefined;
+}
+
+/** Settings that each new connection asks for. */
+function throughCloudSql(url: string, instance: CloudSqlInstance, connect: typeof cloudSqlConnector) {
+  let connector: ReturnType<typeof cloudSqlConnector> | undefined;
+  return async () => {
+    connector ??= connect();
+    const { stream } = await cloudSqlStream(instance, await connector);
+    return { ...mysqlSettings(url), stream } as Knex.MySql2ConnectionConfig;
+  };
 }
 
 function mysqlSettings(url: string): Knex.MySql2ConnectionConfig {

@@ -1,7 +1,9 @@
 import { createHash } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import { Redis, type RedisOptions } from 'ioredis';
-import { messageOf, Unavailable } from '../support/errors.js';
+import { messageOf, Unavailable, UsageError } from '../support/errors.js';
+import { parseRedisUrl, type RedisAddress, redisUrlWanted } from '../support/redisAddress.js';
+import { clusterConnector } from './cluster.js';
 
 /** Seconds that a blocking call waits at the server. */
 export const blockSeconds = 5;
@@ -41,9 +43,9 @@ const scripts = new Map(
 
 /** Replies after which the same call may succeed later: Redis restarts, fails over, is full or busy, or the search reopens. */
 const passing =
-  /(?:^|: -)(READONLY|LOADING|OOM|MISCONF|BUSY|UNBLOCKED|NOREPLICAS|MASTERDOWN|CLUSTERDOWN|TRYAGAIN|NOAUTH|WRONGPASS|NOPERM|GENERATION|ERR max number of clients)/;
+  /(?:^|: -)(READONLY|LOADING|OOM|MISCONF|BUSY|UNBLOCKED|NOREPLICAS|MASTERDOWN|CLUSTERDOWN|MOVED|ASK|TRYAGAIN|NOAUTH|WRONGPASS|NOPERM|GENERATION|ERR max number of clients)/;
 const broken =
-  /closed|ended|timed? ?out|writeable|ECONN|ENOENT|EPIPE|ENOTFOUND|EAI_AGAIN|EHOST|ENETUNREACH|retries per request|Socket/i;
+  /closed|ended|timed? ?out|writeable|ECONN|ENOENT|EPIPE|ENOTFOUND|EAI_AGAIN|EHOST|ENETUNREACH|retries per request|Socket|[Ss]entinel|no node of the Cluster/i;
 
 /** Whether a failed call to Redis may be tried again later. */
 export function isPassing(error: unknown): boolean {
@@ -64,12 +66,15 @@ class Disconnected extends Error {}
 export class Connection {
   readonly redis: Redis;
   private trouble = '';
+  private closed = false;
 
   constructor(
     readonly url: string,
     name: string,
+    /** The prefix of the search's keys: in a Cluster it tells the node. */
+    prefix = '',
   ) {
-    const options: RedisOptions = { ...addressOf(url), ...behaviour, connectionName: name };
+    const options: RedisOptions = { ...addressOf(url, prefix), ...behaviour, connectionName: name };
     this.redis = new Redis({ ...options, replyMapping: 'legacy' });
     // One outage has one name, however many ways it shows.
     this.redis.on('error', (error) => {
@@ -113,14 +118,16 @@ export class Connection {
   }
 
   async close(): Promise<void> {
+    this.closed = true;
     this.redis.disconnect();
   }
 
   /** Resolves when commands can be sent; rejects when the attempt under way fails. */
   private async connected(): Promise<void> {
     if (this.redis.status === 'ready') return;
-    if (this.redis.status === 'end') throw new Disconnected('the connection was closed');
-    if (this.redis.status === 'wait') {
+    if (this.closed) throw new Disconnected('the connection was closed');
+    // A client that found no Sentinel or node of a Cluster that answers has ended; the next call tries anew.
+    if (this.redis.status === 'wait' || this.redis.status === 'end') {
       await this.redis.connect();
       return;
     }
@@ -144,30 +151,55 @@ const behaviour: RedisOptions = {
   lazyConnect: true,
   enableOfflineQueue: false,
   autoResendUnfulfilledCommands: false,
-  // Not null: what was under way when a connection broke would never be answered, nor refused.
+  // Not null: what is under way when a connection breaks would never be answered, nor refused.
   maxRetriesPerRequest: 0,
   connectTimeout: 5000,
   socketTimeout: (blockSeconds + 5) * 1000,
   maxLoadingRetryTime: 1000,
   retryStrategy: (times) => Math.min(50 * 2 ** Math.min(times, 6), 1000) * (0.5 + Math.random() / 2),
-  reconnectOnError: (error) => /^(READONLY|UNBLOCKED)/.test(error.message),
+  reconnectOnError: (error) => /^(READONLY|UNBLOCKED|MOVED|CLUSTERDOWN)/.test(error.message),
 };
 
-/** `redis://`, `rediss://`, or `unix:/path` for a socket. */
-function addressOf(url: string): RedisOptions {
-  const socket = /^(?:redis\+)?unix:(?:\/\/)?(\/[^?]*)(?:\?db=(\d+))?$/.exec(url);
-  if (socket) return { path: decodeURIComponent(socket[1] as string), db: Number(socket[2] ?? 0) };
-  const { hostname, port, username, password, pathname, protocol } = new URL(url);
+/** How ioredis reaches what a URL names. */
+function addressOf(url: string, key: string): RedisOptions {
+  const address = parseRedisUrl(url);
+  if (!address) throw new UsageError(`redis.url: found ${withoutPassword(url)}, wants ${redisUrlWanted}`);
+  const { kind, hosts, socket, db, username, password } = address;
+  const common: RedisOptions = {
+    db,
+    ...(username === undefined ? {} : { username }),
+    ...(password === undefined ? {} : { password }),
+    ...tlsOf(address),
+  };
+  if (socket !== undefined) return { ...common, path: socket };
+  if (kind === 'cluster')
+    return { ...common, Connector: clusterConnector({ hosts, options: { ...common, ...behaviour }, key }) };
+  if (kind === 'sentinel') return { ...common, ...sentinelsOf(address) };
+  return { ...common, ...hosts[0] };
+}
+
+function tlsOf({ tls, ca }: RedisAddress): RedisOptions {
+  if (!tls) return {};
+  try {
+    return { tls: ca === undefined ? {} : { ca: readFileSync(ca) } };
+  } catch (error) {
+    throw new UsageError(`redis.url: the certificates in ${ca} cannot be read: ${messageOf(error)}`);
+  }
+}
+
+function sentinelsOf({ hosts, master, sentinelUsername, sentinelPassword, ...address }: RedisAddress): RedisOptions {
+  const { tls } = tlsOf(address as RedisAddress);
   return {
-    host: hostname.replace(/^\[|\]$/g, '') || '127.0.0.1',
-    port: Number(port || 6379),
-    db: Number(pathname.slice(1) || 0),
-    ...(username ? { username: decodeURIComponent(username) } : {}),
-    ...(password ? { password: decodeURIComponent(password) } : {}),
-    ...(protocol === 'rediss:' ? { tls: {} } : {}),
+    sentinels: [...hosts],
+    name: master,
+    ...(sentinelUsername === undefined ? {} : { sentinelUsername }),
+    ...(sentinelPassword === undefined ? {} : { sentinelPassword }),
+    ...(tls ? { sentinelTLS: tls, enableTLSForSentinelMode: true } : {}),
+    sentinelCommandTimeout: 2000,
+    sentinelRetryStrategy: () => null,
   };
 }
 
 function withoutPassword(url: string): string {
-  return url.replace(/\/\/[^@/]*@/, '//');
+  return url.replace(/\/\/[^@/]*@/, '//').replace(/(sentinelPassword=)[^&]*/, '$1***');
 }

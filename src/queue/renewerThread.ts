@@ -20,8 +20,9 @@ export interface RenewerSettings {
 const mostAtOnce = 1000;
 
 const { name, redisUrl, owner, leaseMs } = workerData as RenewerSettings;
-const connection = new Connection(redisUrl, 'atmos-fleet-renewer');
-const leases = new Leases(new Session(connection, new Keys(name), owner), { leaseMs, maxPoints: null });
+const keys = new Keys(name);
+const connection = new Connection(redisUrl, 'atmos-fleet-renewer', keys.prefix);
+const leases = new Leases(new Session(connection, keys, owner), { leaseMs, maxPoints: null });
 /** Token → when its renewal ends. */
 const held = new Map<string, number>();
 

@@ -9,6 +9,7 @@ import { Session } from '../queue/session.js';
 import { pause } from '../support/bell.js';
 import { Unavailable, UsageError } from '../support/errors.js';
 import type { Logger } from '../support/logger.js';
+import type { Meters } from '../support/meters.js';
 import { Patience } from '../support/patience.js';
 import type { Stop } from '../support/stop.js';
 import { version } from '../support/version.js';
@@ -43,13 +44,16 @@ export class Member {
     readonly search: Search,
     readonly log: Logger,
     readonly stop: Stop,
+    /** Counts for those who watch; absent where nobody does. */
+    readonly meters?: Meters,
   ) {
     const host = hostname().replaceAll(/[^A-Za-z0-9-]/g, '-') || 'localhost';
     const id = `${host.slice(0, 50)}-${process.pid}-${randomBytes(3).toString('hex')}`;
     this.facts = { role, host, pid: process.pid, version };
-    const connection = new Connection(search.redisUrl, `atmos-fleet-${role}`);
-    this.waiting = new Connection(search.redisUrl, `atmos-fleet-${role}-waiting`);
-    this.session = new Session(connection, new Keys(search.name), id);
+    const keys = new Keys(search.name);
+    const connection = new Connection(search.redisUrl, `atmos-fleet-${role}`, keys.prefix);
+    this.waiting = new Connection(search.redisUrl, `atmos-fleet-${role}-waiting`, keys.prefix);
+    this.session = new Session(connection, keys, id);
     this.batches = new Batches(this.session, search.leaseMs);
     this.leases = new Leases(this.session, search);
     this.patience = new Patience(log);

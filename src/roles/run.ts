@@ -131,6 +131,7 @@ export class Run {
 
   private ending(outcome: Outcome, outPath?: string): RunEnding {
     const { token } = this.lease;
+    this.measure(outcome);
     const facts: Report = { ...this.news(), ...this.times(), ...(outPath === undefined ? {} : { out_path: outPath }) };
     if (outcome.kind === 'error') return this.failing(outcome, facts);
     const { stable, temperature, pressure, outputs, message } = outcome;
@@ -150,13 +151,21 @@ export class Run {
     };
   }
 
+  private measure(outcome: Outcome): void {
+    const { meters } = this.around.member;
+    if (!meters) return;
+    const verdict = outcome.kind === 'error' ? 'error' : outcome.stable ? 'stable' : 'unstable';
+    meters.runSeconds.observe({ outcome: verdict }, (performance.now() - this.begun) / 1000);
+  }
+
   /** A failed attempt: once more, while the allowance lasts; else an error for SQL. */
   private failing({ errorKind, message }: Extract<Outcome, { kind: 'error' }>, facts: Report): RunEnding {
     const { token } = this.lease;
     const made = this.attempt - (this.travel.spent ?? 0);
     if (made < this.around.attempts) {
+      this.around.member.meters?.retries.inc();
       this.around.member.log.warn(
-        { code: this.point.code, attempt: this.attempt },
+        { hash: this.point.hash, code: this.point.code, attempt: this.attempt },
         `failed, to be tried again: ${message}`,
       );
       const { lost: _, ...travel } = this.travel;

@@ -19,6 +19,7 @@ export function sort<Facts>(
   decode: (element: string, space: Space) => Decoded<Facts>,
 ): Sorted<Facts> {
   const sorted: Sorted<Facts> = { decoded: [], malformed: [] };
+  member.meters?.batchSize.observe({ list: batch.source }, batch.elements.length);
   for (const [position, element] of batch.elements.entries()) {
     try {
       sorted.decoded.push(decode(element, member.search.space));

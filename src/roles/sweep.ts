@@ -12,6 +12,7 @@ export async function sweep(member: Member, intervalMs: number): Promise<void> {
     const renewed = await member.leases.reclaim(endings);
     const still = endings.filter(({ token }) => !renewed.includes(token));
     if (renewed.length > 0 && still.length > 0) await member.leases.reclaim(still);
+    member.meters?.lostLeases.inc(still.length);
     const workers = [...new Set(still.map(({ token }) => workerOf(token)))];
     member.log.warn({ workers }, `${still.length} leases expired: their points run again`);
   }

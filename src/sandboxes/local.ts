@@ -1,7 +1,7 @@
 import { type ChildProcessByStdio, spawn } from 'node:child_process';
 import { constants as fileConstants } from 'node:fs';
 import { cp, lstat, mkdir, readdir, statfs } from 'node:fs/promises';
-import { constants, tmpdir, userInfo } from 'node:os';
+import { constants, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { Readable } from 'node:stream';
 import { setTimeout as delay } from 'node:timers/promises';
@@ -9,15 +9,18 @@ import { MachineFault, messageOf } from '../support/errors.js';
 import { copyFiles, onDisk, readFirst, removeDirectory } from '../support/files.js';
 import { hasEnded, thisProcess } from '../support/owner.js';
 import { cellVariable, killAllIn, killGroup } from './processes.js';
-import { type Cell, type Command, type Execution, mostBytesRead, type Sandbox } from './sandbox.js';
+import { type Cell, type Command, type Copy, type Execution, mostBytesRead, type Sandbox } from './sandbox.js';
 import { type KeptCell, Slots } from './slots.js';
 import { Watch } from './watch.js';
 
 const leastFreeBytes = 32 * 1024 * 1024;
 const closeMilliseconds = 1000;
 
+/** By number: in a container this user may have no entry in passwd. */
+const userId = process.getuid?.() ?? 0;
+
 /** Where cells lie unless the configuration says otherwise: apart for each user. */
-export const defaultScratch = join(tmpdir(), `atmos-fleet-${userInfo().uid}`);
+export const defaultScratch = join(tmpdir(), `atmos-fleet-${userId}`);
 
 /** Programs as child processes of this one, each cell a directory of its own; for machines that hold the simulator. */
 export class LocalSandbox implements Sandbox {
@@ -37,8 +40,7 @@ export class LocalSandbox implements Sandbox {
     await onDisk(`preparing ${this.scratch}`, async () => {
       await mkdir(this.own, { recursive: true, mode: 0o700 });
       const { uid } = await lstat(this.scratch);
-      if (uid !== userInfo().uid)
-        throw new MachineFault(`${this.scratch} belongs to another user: set sandbox.scratch`);
+      if (uid !== userId) throw new MachineFault(`${this.scratch} belongs to another user: set sandbox.scratch`);
       await this.removeLeftovers();
       const { bavail, bsize } = await statfs(this.scratch);
       if (bavail * bsize < leastFreeBytes) throw new MachineFault(`The disk of ${this.scratch} is full: make room`);
@@ -104,8 +106,10 @@ class LocalCell implements KeptCell {
     return true;
   }
 
-  async put(from: string, to: string): Promise<void> {
-    await onDisk('copying files into a run', () => copyFiles(from, join(this.directory, to)));
+  async put(...copies: Copy[]): Promise<void> {
+    await onDisk('copying files into a run', async () => {
+      for (const { from, to } of copies) await copyFiles(from, join(this.directory, to));
+    });
   }
 
   take(from: string, to: string): Promise<boolean> {

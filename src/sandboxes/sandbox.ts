@@ -22,12 +22,17 @@ export interface Execution {
   remark?: string;
 }
 
+export interface Copy {
+  from: string;
+  to: string;
+}
+
 /** A place of its own for one run at a time. */
 export interface Cell {
   /** Absolute path of the directory that commands start in and may write to, as they see it. */
   readonly directory: string;
-  /** Copies a local file, or the files below a local directory, to a path relative to the cell's directory. */
-  put(from: string, to: string): Promise<void>;
+  /** Copies the files below local directories to paths relative to the cell's directory. */
+  put(...copies: Copy[]): Promise<void>;
   /** Throws `MachineFault` where the command cannot be started at all. */
   execute(command: Command): Promise<Execution>;
   /** Copies a file, or the regular files below a directory, out to a local path. False: it is not there. */

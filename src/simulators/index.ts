@@ -1,7 +1,7 @@
 import { DockerSandbox } from '../sandboxes/docker/sandbox.js';
 import { LocalSandbox } from '../sandboxes/local.js';
 import type { Sandbox } from '../sandboxes/sandbox.js';
-import { AtmosSimulator } from './atmos/atmos.js';
+import { AtmosSimulator, speciesWithoutEffect } from './atmos/atmos.js';
 import { ProgramSimulator } from './program.js';
 import { ReferenceSimulator } from './reference.js';
 import type { SandboxSettings, SimulatorSettings } from './settings.js';
@@ -24,6 +24,14 @@ export interface RunSettings {
 export function createSimulator(settings: SimulatorSettings, run: RunSettings): Simulator {
   const simulator = ofKind(settings, run);
   return narrowed(simulator, run.stable ?? {});
+}
+
+/** What is odd about a search with that simulator, for people to know at its start. `stepped`: parameters with a step. */
+export function oddities(settings: SimulatorSettings, stepped: readonly string[]): string[] {
+  if (settings.kind !== 'atmos') return [];
+  return stepped
+    .filter((name) => speciesWithoutEffect.includes(name))
+    .map((name) => `${name} does not reach the physics of Atmos: points that differ in it alone have one result`);
 }
 
 function ofKind(settings: SimulatorSettings, { timeoutSeconds, parameters = [], note }: RunSettings): Simulator {

@@ -57,9 +57,11 @@ export class ProgramSimulator implements Simulator {
     await onDisk('writing the input of a run', () =>
       writeFile(join(input, 'parameters.json'), JSON.stringify(parameters)),
     );
-    await cell.put(input, 'input');
-    await cell.put(output, 'output');
-    if (previous !== undefined) await cell.put(previous, 'previous');
+    await cell.put(
+      { from: input, to: 'input' },
+      { from: output, to: 'output' },
+      ...(previous === undefined ? [] : [{ from: previous, to: 'previous' }]),
+    );
     const execution = await cell.execute({
       argv: this.command,
       environment: {

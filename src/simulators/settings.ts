@@ -54,13 +54,13 @@ const reference = z.strictObject({
 const program = z.strictObject({
   kind: z.literal('program'),
   command: argv,
-  sandbox: z.discriminatedUnion('kind', [local, docker], { error: 'kind: docker or kind: local' }),
+  sandbox: z.discriminatedUnion('kind', [local, docker], { error: 'one of the kinds docker, local' }),
 });
 
 const atmos = z.strictObject({
   kind: z.literal('atmos'),
   sandbox: z.discriminatedUnion('kind', [local.extend({ directory }), docker.extend({ directory })], {
-    error: 'kind: docker or kind: local',
+    error: 'one of the kinds docker, local',
   }),
   photochem: argv.default(['./Photo.run']),
   clima: argv.default(['./Clima.run']),
@@ -70,7 +70,7 @@ const atmos = z.strictObject({
 
 /** The configuration's `simulator` block. */
 export const simulatorSettings = z.discriminatedUnion('kind', [reference, program, atmos], {
-  error: 'kind: reference, atmos or program',
+  error: 'one of the kinds reference, atmos, program',
 });
 
 export type SimulatorSettings = z.output<typeof simulatorSettings>;

@@ -1,99 +1,92 @@
 /**
  * How long `verify` takes, and what memory: on a search whose points are all stable, so that there is most to look up.
  *
- *     npx tsx test/bench/verify.ts [--values 16] [--database mysql://…]
+ *     npx tsx test/bench/verify.ts [--values 16] [--mariadb]
  *
- * values: of each of five axes, so 16 make 1,048,576 rows. Without a database: a temporary SQLite file.
+ * values: of each of five axes, so 16 make 1,048,576 rows. In a SQLite file, or a MariaDB of its own, that goes in the end.
  */
-import { mkdtempSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { execFile } from 'node:child_process';
 import { join } from 'node:path';
-import { parseArgs } from 'node:util';
+import { parseArgs, promisify } from 'node:util';
 import { Ledger, type SettledRow } from '../../src/ledger/ledger.js';
 import { verify } from '../../src/roles/verify.js';
 import { type Point, Space } from '../../src/space/space.js';
+import { temporaryFolder } from '../support/folder.js';
+import { startMariadb } from '../support/mariadb.js';
+import { closeScope } from '../support/scope.js';
+import { settledRow } from '../support/searched.js';
 
 const { values: options } = parseArgs({
-  options: { values: { type: 'string', default: '16' }, database: { type: 'string' } },
+  options: {
+    values: { type: 'string', default: '16' },
+    mariadb: { type: 'boolean', default: false },
+    /** Where a process of its own, so that its memory is not counted, enters the rows. */
+    fill: { type: 'string' },
+  },
 });
 const values = Number(options.values);
-const step = 0.01;
 const axes = ['O2', 'H2O', 'CH4', 'CO2', 'H2'];
-const space = new Space({
-  parameters: [
-    ...axes.map((name) => ({
-      name,
-      start: step,
-      step: [{ below: 1, by: step }],
-      max: Number((values * step).toFixed(2)),
-    })),
-    { name: 'N2', filler: true },
-  ],
-  mode: 'sides',
-  reach: 2,
-});
+const axis = (name: string) => ({ name, start: 0.01, step: [{ below: 1, by: 0.01 }], max: values / 100 });
+const space = new Space({ parameters: [...axes.map(axis), { name: 'N2', filler: true }], mode: 'sides', reach: 2 });
+const count = values ** axes.length;
 
-/** Places on the axes, from 0, as a point. */
+/** The point at these places of the axes, from 0. */
 function pointAt(places: readonly number[]): Point {
   return space.pointWith(Object.fromEntries(axes.map((name, axis) => [name, ((places[axis] as number) + 1) / 100])));
 }
 
-function rowAt(places: readonly number[]): SettledRow {
-  const { hash, code } = pointAt(places);
+/** The row of a point that was proposed from two steps (or one) nearer to the start, on the last axis that left it. */
+function rowAt(number: number): SettledRow {
+  const places = axes.map((_, axis) => Math.floor(number / values ** axis) % values);
   const last = places.findLastIndex((place) => place > 0);
-  const parent = places.map((place, axis) => (axis === last ? Math.max(0, place - 2) : place));
-  return {
-    ...{ hash, code, previous_hash: last < 0 ? null : pointAt(parent).hash },
-    depth: places.reduce((depth, place) => depth + Math.ceil(place / 2), 0),
-    ...{ state: 'completed', stable: true, attempts: 1, worker: 'bench', out_path: `bench/${hash}` },
-    ...{ start_time: '2026-01-01T00:00:00.000Z', end_time: '2026-01-01T00:01:00.000Z', run_time: 60 },
-    ...{ error_kind: null, error_msg: null, complete_msg: 'stable, 288.1 K' },
-    ...{ temperature: 288.1, pressure: 1.013, outputs: { optical_depth: 0.85, flux_up: 238.2, flux_down: 238.1 } },
-  };
+  const parent = pointAt(places.map((place, axis) => (axis === last ? Math.max(0, place - 2) : place)));
+  const depth = places.reduce((depth, place) => depth + Math.ceil(place / 2), 0);
+  const row = settledRow(pointAt(places), true, last < 0 ? null : { hash: parent.hash, depth: depth - 1 });
+  const outputs = { optical_depth: 0.85, flux_up: 238.2, flux_down: 238.1 };
+  return { ...row, complete_msg: 'stable, 288.1 K', out_path: `bench/${row.hash}`, temperature: 288.1, outputs };
 }
 
 async function fill(ledger: Ledger): Promise<void> {
   await ledger.create('bench');
-  const count = values ** axes.length;
-  const batch = 1000;
-  for (let from = 0; from < count; from += batch) {
-    const numbers = Array.from({ length: Math.min(batch, count - from) }, (_, index) => from + index);
-    const rows = numbers.map((number) => rowAt(axes.map((_, axis) => Math.floor(number / values ** axis) % values)));
-    await ledger.settle(rows);
-  }
+  const numbers = Array.from({ length: count }, (_, number) => number);
+  for (let from = 0; from < count; from += 1000) await ledger.settle(numbers.slice(from, from + 1000).map(rowAt));
 }
 
-const folder = mkdtempSync(join(tmpdir(), 'fleet-bench-'));
-const ledger = new Ledger(options.database ?? `sqlite:${join(folder, 'bench.db')}`, 'verify_bench', space.names);
-try {
-  console.log(`filling ${values ** axes.length} rows`);
-  await fill(ledger);
-  let peak = 0;
+async function measure(ledger: Ledger): Promise<void> {
   const before = process.memoryUsage();
   const since = performance.now();
   const cpu = process.cpuUsage();
-  const verdict = await verify(
-    ledger,
-    space,
-    null,
-    ({ text }) => console.log(text),
-    () => {
-      const { heapUsed, arrayBuffers } = process.memoryUsage();
-      peak = Math.max(peak, heapUsed + arrayBuffers);
-    },
-  );
+  const verdict = await verify(ledger, space, null, ({ text }) => console.log(text));
   const seconds = (performance.now() - since) / 1000;
   const { user, system } = process.cpuUsage(cpu);
-  console.log(verdict);
-  const arrays = process.memoryUsage().arrayBuffers - before.arrayBuffers;
-  console.log(
-    `${seconds.toFixed(1)} s (${((user + system) / 1e6).toFixed(1)} s of CPU), ${(verdict.rows / seconds).toFixed(0)} rows a second`,
-  );
-  console.log(
-    `typed arrays: ${(arrays / verdict.rows).toFixed(1)} bytes a row; peak of heap and arrays ${(peak / 2 ** 20).toFixed(0)} MiB, before ${((before.heapUsed + before.arrayBuffers) / 2 ** 20).toFixed(0)} MiB`,
-  );
+  const arrays = (process.memoryUsage().arrayBuffers - before.arrayBuffers) / verdict.rows;
+  const peak = process.resourceUsage().maxRSS / 1024;
+  console.log(`${verdict.rows} rows, ${verdict.complete ? 'complete' : 'incomplete'}`);
+  console.log(`${seconds.toFixed(1)} s, ${((user + system) / 1e6).toFixed(1)} s of them on a core`);
+  console.log(`${arrays.toFixed(1)} bytes a row in the table`);
+  console.log(`${(before.rss / 2 ** 20).toFixed(0)} MiB resident before, ${peak.toFixed(0)} MiB at most`);
+}
+
+async function bench(): Promise<void> {
+  const url = options.mariadb
+    ? (await startMariadb({ durable: true })).url
+    : `sqlite:${join(temporaryFolder(), 'l.db')}`;
+  const own = [...process.execArgv, process.argv[1] as string, '--values', options.values];
+  await promisify(execFile)(process.execPath, [...own, '--fill', url]);
+  await withLedger(url, measure);
+}
+
+async function withLedger(url: string, work: (ledger: Ledger) => Promise<void>): Promise<void> {
+  const ledger = new Ledger(url, 'verify_bench', space.names);
+  try {
+    await work(ledger);
+  } finally {
+    await ledger.close();
+  }
+}
+
+try {
+  await (options.fill === undefined ? bench() : withLedger(options.fill, fill));
 } finally {
-  await ledger.drop();
-  await ledger.close();
-  rmSync(folder, { recursive: true, force: true });
+  await closeScope();
 }

@@ -71,7 +71,14 @@ async function load(): Promise<Dist> {
         const { timeoutSeconds, attempts } = settings.run;
         const store = await artifacts.createArtifactStore(settings.artifacts.url, settings.name);
         const simulator = simulators.createSimulator(settings.simulator, { timeoutSeconds, stable: settings.stable });
-        const options = { concurrency: 1, exitWhenDone: false, timeoutSeconds, attempts, scratch: '/nonexistent' };
+        const options = {
+          concurrency: 1,
+          exitWhenDone: false,
+          timeoutSeconds,
+          attempts,
+          scratch: '/nonexistent',
+          storeIsLocal: true,
+        };
         await new worker.WorkerRole(joined, simulator, store, options).serve();
       };
       const ended = act()

@@ -55,7 +55,7 @@ export class Fleet {
   /** Leases that masters saw expire, and leases whose holders found them lost. */
   get expired(): number {
     const logs = [...this.past, ...this.of()].flatMap(({ log }) => log);
-    return logs.reduce((sum, { msg }) => sum + Number(/^(\d+) leases expired/.exec(msg)?.[1] ?? 0), 0);
+    return logs.reduce((sum, { message }) => sum + Number(/^(\d+) leases expired/.exec(message)?.[1] ?? 0), 0);
   }
 
   /** Runs that came to an end, of points that had ended before. */

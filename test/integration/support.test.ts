@@ -53,13 +53,13 @@ describe.each([{ durable: false }, { durable: true, tcp: true }])('a private Mar
 });
 
 describe('a role under test', () => {
-  const log = (msg: string) => `console.error(JSON.stringify({ level: 30, msg: '${msg}' }));`;
+  const log = (msg: string) => `console.error(JSON.stringify({ severity: 'INFO', message: '${msg}' }));`;
   const idle = 'setInterval(() => {}, 1000);';
   const orphan = `require('child_process').spawn(process.execPath, ['--eval', '${idle}'], { detached: true, stdio: 'inherit' });`;
 
   test('is waited for by its log lines and its end', async () => {
     const role = await startScript(`process.on('SIGTERM', () => process.exit(7)); ${log('ready to go')} ${idle}`);
-    expect(await role.line(/ready/)).toMatchObject({ msg: 'ready to go' });
+    expect(await role.line(/ready/)).toMatchObject({ message: 'ready to go' });
     role.kill('SIGTERM');
     expect(await role.exited).toEqual({ status: 7, signal: null });
     await expect(role.line(/never/)).rejects.toThrow('ready to go');

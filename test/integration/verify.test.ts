@@ -30,6 +30,8 @@ function whole(name: string, start = 4): Parameter {
   return { name, start, step: [{ below: 1, by: 1 }], min: 0, max: 8 };
 }
 
+const far = (name: string): Parameter => ({ ...whole(name, 0), min: -50, max: 50 });
+
 const plane = new Space({ parameters: [whole('x'), whole('y')], mode: 'sides', reach: 1 });
 const at = (x: number, y: number) => plane.pointWith({ x, y });
 const hashAt = (x: number, y: number) => at(x, y).hash;
@@ -170,6 +172,13 @@ describe('a search with maxPoints', () => {
     expect(verdict.problems.missing).toBeGreaterThan(3);
   });
 
+  test('counts a million points beyond them, and says that there are more', async () => {
+    const space = new Space({ parameters: ['x', 'y', 'z'].map((name) => far(name)), mode: 'diagonals', reach: 50 });
+    const { ledger } = await sqliteLedger(space, [settledRow(space.start, true, null)]);
+    const { verdict } = await check(ledger, space, 1);
+    expect(verdict).toMatchObject({ complete: false, beyondMaxPoints: 1_000_001, countedAll: false });
+  });
+
   test('that it did not reach is complete', async () => {
     const { ledger } = await sqliteLedger(plane, searchedRows(plane, diamond));
     expect((await check(ledger, plane, 41)).verdict.complete).toBe(true);
@@ -196,10 +205,19 @@ describe('a row is named', () => {
     ]);
   });
 
-  test.each(['0'.repeat(32), 'f'.repeat(32)])('beside which another has its code, under %s', async (hash) => {
+  test.each([0, 1000])('beside which another has its code, entered as number %i', async (_rowid_) => {
     const { db, problemsNow } = await searchedPlane();
-    enter(db, at(4, 5), { hash, depth: 7, stable: 0, previous_hash: hashAt(4, 4) });
+    enter(db, at(4, 5), { _rowid_, hash: 'f'.repeat(32), depth: 7, stable: 0, previous_hash: hashAt(4, 4) });
     expect(named(await problemsNow())).toEqual(['hash 4.0,5.0']);
+  });
+
+  test('that stands twice in a table without a key', async () => {
+    const { db, problemsNow } = await searchedPlane();
+    db.exec('create table twice as select * from points; drop table points; alter table twice rename to points');
+    enter(db, at(4, 8), { previous_hash: hashAt(4, 7), depth: 4 });
+    expect(await problemsNow()).toEqual([
+      { kind: 'extra', hash: hashAt(4, 8), code: '4.0,8.0', text: 'another row has the same point' },
+    ]);
   });
 
   test('whose code is not canonical', async () => {
@@ -331,6 +349,12 @@ describe('a bad row', () => {
     expect(named(others)).toEqual(column === 'code' ? ['missing 4.0,8.0'] : []);
   });
 
+  test('that is the root is a named problem, not an orphan', async () => {
+    const { set, problemsNow } = await searchedPlane();
+    set(4, 4, { depth: 'none' });
+    expect(named(await problemsNow())).toEqual(['malformed 4.0,4.0']);
+  });
+
   test('whose text is no UTF-8 is a named problem', async () => {
     const { db, problemsNow } = await searchedPlane();
     db.exec(
@@ -360,6 +384,32 @@ describe('a bad row', () => {
     const own = new Set(problems.filter(({ kind }) => kind !== 'missing').map(({ hash }) => hash));
     expect(hashes.filter((hash) => !own.has(hash))).toEqual([]);
     expect(verdict).toMatchObject({ complete: false, rows: 8100 });
+  });
+});
+
+describe('a row that ends while others are read', () => {
+  /** What is found when (4, 7) ends as stable after the first pass. */
+  async function problemsMeanwhile({ ledger, set }: Awaited<ReturnType<typeof searchedPlane>>, rows: number) {
+    const problems: Problem[] = [];
+    set(4, 7, { state: 'running', stable: null });
+    const onProgress = ({ read }: Progress) => {
+      if (read === rows) set(4, 7, { state: 'completed', stable: 1 });
+    };
+    await verify(ledger, plane, null, (problem) => problems.push(problem), onProgress);
+    return problems;
+  }
+
+  test('is not asked for neighbours that came after', async () => {
+    const search = await searchedPlane();
+    search.db.prepare('delete from points where hash = ?').run(hashAt(4, 8));
+    expect(named(await problemsMeanwhile(search, 40))).toEqual(['unsettled 4.0,7.0']);
+  });
+
+  test('is told of as it was', async () => {
+    const problems = await problemsMeanwhile(await searchedPlane(), 41);
+    expect(named(problems)).toEqual(['extra 4.0,8.0', 'orphaned 4.0,8.0', 'unsettled 4.0,7.0']);
+    const text = `its parent ${hashAt(4, 7)} was not stable yet when its row was read`;
+    expect(problems).toContainEqual({ kind: 'orphaned', hash: hashAt(4, 8), code: '4.0,8.0', text });
   });
 });
 

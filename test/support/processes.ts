@@ -16,10 +16,10 @@ export interface RoleOptions {
   cwd?: string;
 }
 
-/** One pino record. */
+/** One line of the log. */
 export interface LogLine {
-  level: number;
-  msg: string;
+  severity: string;
+  message: string;
   [field: string]: unknown;
 }
 
@@ -80,7 +80,7 @@ export class Role {
 
   /** The first log line, past or to come, whose message matches or that the predicate accepts. */
   async line(wanted: RegExp | ((line: LogLine) => boolean)): Promise<LogLine> {
-    const accepts = wanted instanceof RegExp ? ({ msg }: LogLine) => wanted.test(msg) : wanted;
+    const accepts = wanted instanceof RegExp ? ({ message }: LogLine) => wanted.test(message) : wanted;
     const matches = (text: string) => {
       const line = parseLine(text);
       return line !== undefined && accepts(line);

@@ -166,7 +166,7 @@ describe('sources', () => {
     const env = { REDIS_URL: 'http://host', DATABASE_URL: 'mysql://user:s3cret@host/' };
     const flags = { lease: { seconds: 0 }, serch: { reach: 1 } };
     expect(refusal(content, { env, flags })).toEqual([
-      'REDIS_URL: found "http://host", wants redis://host:port, rediss://host:port or unix:/path/to.sock',
+      'REDIS_URL: found "http://host", wants redis://host:port, redis+sentinel://host:port,host:port/master, redis+cluster://host:port,host:port (rediss instead of redis for TLS) or unix:/path/to.sock',
       'DATABASE_URL: found "mysql://user:***@host/", wants mysql://user@host:port/database, ' +
         'mysql://user@localhost/database?socketPath=/path/to.sock or sqlite:path',
       '--lease.seconds: found 0, wants seconds from 1 to 2000000',
@@ -232,12 +232,12 @@ const refused: [string, Record<string, unknown>, string[]][] = [
   [
     'an unknown simulator',
     { simulator: { kind: 'atmoss' } },
-    ['simulator.kind: found "atmoss", wants kind: reference, atmos or program'],
+    ['simulator.kind: found "atmoss", wants one of the kinds reference, atmos, program'],
   ],
   [
     'a program without a sandbox',
     { simulator: { kind: 'program', command: ['x'] } },
-    ['simulator.sandbox: is missing, wants kind: docker or kind: local'],
+    ['simulator.sandbox: is missing, wants one of the kinds docker, local'],
   ],
   [
     'a program without a command',
@@ -257,7 +257,9 @@ const refused: [string, Record<string, unknown>, string[]][] = [
   [
     'another queue',
     { redis: { url: 'amqp://host' } },
-    ['redis.url: found "amqp://host", wants redis://host:port, rediss://host:port or unix:/path/to.sock'],
+    [
+      'redis.url: found "amqp://host", wants redis://host:port, redis+sentinel://host:port,host:port/master, redis+cluster://host:port,host:port (rediss instead of redis for TLS) or unix:/path/to.sock',
+    ],
   ],
   [
     'a database in memory',

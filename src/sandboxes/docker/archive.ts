@@ -1,30 +1,30 @@
 import { createWriteStream } from 'node:fs';
-import { lstat, mkdir, open } from 'node:fs/promises';
+import { mkdir, open } from 'node:fs/promises';
 import { dirname, join, posix } from 'node:path';
 import { Readable, type Writable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
 import { extract, type Header, type Pack, pack } from 'tar-stream';
 import { onDisk, regularFiles } from '../../support/files.js';
+import type { Copy } from '../sandbox.js';
 
 /** Everything may be written by whatever user the container has: the container is its own wall. */
 const fileMode = 0o666;
 const directoryMode = 0o777;
 
 /**
- * A tar stream of a local file, or of the files below a local directory, at a path inside. `withDirectories` makes the
- * directories entries too; without, those that are there keep their owner and mode.
+ * A tar stream of the files below local directories, at paths inside. `withDirectories` makes the directories entries
+ * too; without, those that are there keep their owner and mode.
  */
-export function packed(from: string, to: string, withDirectories: boolean): Readable {
+export function packed(copies: readonly Copy[], withDirectories: boolean): Readable {
   const archive = pack();
-  fill(archive, from, to, withDirectories).then(
+  fill(archive, copies, withDirectories).then(
     () => archive.finalize(),
     (error: Error) => archive.destroy(error),
   );
   return Readable.from(archive);
 }
 
-async function fill(archive: Pack, from: string, to: string, withDirectories: boolean): Promise<void> {
-  if ((await lstat(from)).isFile()) return addFile(archive, from, to);
+async function fill(archive: Pack, copies: readonly Copy[], withDirectories: boolean): Promise<void> {
   const directories = new Set<string>();
   const addDirectory = (name: string): void => {
     if (!withDirectories || name === '.' || directories.has(name)) return;
@@ -32,10 +32,12 @@ async function fill(archive: Pack, from: string, to: string, withDirectories: bo
     directories.add(name);
     archive.entry({ name, type: 'directory', mode: directoryMode });
   };
-  addDirectory(to);
-  for await (const path of regularFiles(from)) {
-    addDirectory(posix.join(to, posix.dirname(path)));
-    await addFile(archive, join(from, path), posix.join(to, path));
+  for (const { from, to } of copies) {
+    addDirectory(to);
+    for await (const path of regularFiles(from)) {
+      addDirectory(posix.join(to, posix.dirname(path)));
+      await addFile(archive, join(from, path), posix.join(to, path));
+    }
   }
 }
 
@@ -94,11 +96,15 @@ export async function firstFile(archive: Readable, mostBytes: number): Promise<B
 
 type Entry = Readable & { header: Header };
 
-function entriesOf(archive: Readable): AsyncIterable<Entry> {
+async function* entriesOf(archive: Readable): AsyncGenerator<Entry> {
   const entries = extract();
   archive.once('error', (error) => entries.destroy(error));
   archive.pipe(entries as unknown as Writable);
-  return entries as unknown as AsyncIterable<Entry>;
+  try {
+    yield* entries as unknown as AsyncIterable<Entry>;
+  } finally {
+    archive.destroy(); // what is not read would hold its connection
+  }
 }
 
 /** An entry's path below the first name, '' for that itself; undefined for one that leads elsewhere. */

@@ -2,7 +2,7 @@ import type { Duplex, Readable } from 'node:stream';
 import { setTimeout as delay } from 'node:timers/promises';
 import type Docker from 'dockerode';
 import { MachineFault } from '../../support/errors.js';
-import { type Command, type Execution, mostBytesRead } from '../sandbox.js';
+import { type Command, type Copy, type Execution, mostBytesRead } from '../sandbox.js';
 import type { KeptCell } from '../slots.js';
 import { Watch } from '../watch.js';
 import { firstFile, packed, unpack } from './archive.js';
@@ -63,8 +63,8 @@ export class DockerCell implements KeptCell {
     this.discarded = true;
   }
 
-  async put(from: string, to: string): Promise<void> {
-    const archive = packed(from, to, !this.options.checkout);
+  async put(...copies: Copy[]): Promise<void> {
+    const archive = packed(copies, !this.options.checkout);
     const unread = new Promise<never>((_, reject) => archive.once('error', reject));
     const sent = this.container.putArchive(archive, { path: this.directory });
     await ask('copying files into a container', () => Promise.race([sent, unread]));
@@ -80,13 +80,16 @@ export class DockerCell implements KeptCell {
     return archive && firstFile(archive, mostBytesRead);
   }
 
-  /** A container with a process that a run left behind, or whose space cannot be emptied, is not used again. */
+  /**
+   * A container with a process that a run left behind, or whose space cannot be emptied, is not used again. A checkout is
+   * restored by the simulator that knows what lies in it.
+   */
   async settle(): Promise<boolean> {
     const { Processes } = await ask('listing processes', () => this.container.top());
     if (Processes.length > ownProcesses) return false;
-    const places = this.options.checkout ? ['/tmp'] : [this.directory, '/tmp'];
+    if (this.options.checkout) return true;
     const { status } = await this.execute({
-      argv: ['find', ...places, '-mindepth', '1', '-maxdepth', '1', '-exec', 'rm', '-rf', '{}', '+'],
+      argv: ['find', this.directory, '/tmp', '-mindepth', '1', '-maxdepth', '1', '-exec', 'rm', '-rf', '{}', '+'],
       timeoutSeconds: settleSeconds,
       signal: new AbortController().signal,
     });

@@ -4,11 +4,22 @@ import type { Cell, Execution, Sandbox } from '../../sandboxes/sandbox.js';
 import { onDisk, readFirst } from '../../support/files.js';
 import { failure } from '../failure.js';
 import type { Attempt, Outcome, Simulator } from '../simulator.js';
-import { climaPaths, inputPaths, photochemPaths, readTemplates, stalePaths, type Templates } from './checkout.js';
+import {
+  climaPaths,
+  couplingPaths,
+  inputPaths,
+  photochemPaths,
+  readTemplates,
+  stalePaths,
+  type Templates,
+} from './checkout.js';
 import { type Climate, judgeClima } from './clima.js';
 import { flawOf } from './fortran.js';
 import { climaFile, speciesFile } from './inputs.js';
 import { judgePhotochem, type PhotochemVerdict, progressOf, showsNaN } from './photochem.js';
+
+/** N2: the program takes it as the rest. H2O: it follows from the temperatures that a run starts with. */
+export const speciesWithoutEffect = ['N2', 'H2O'];
 
 /** Gases whose surface fluxes are results. CO's is fixed by the template, NH3's has no source; both are told all the same. */
 const fluxGases = ['H2O', 'CO2', 'CH4', 'CO', 'NH3', 'O3'];
@@ -35,8 +46,7 @@ interface Start {
 
 /**
  * Atmos: photochemistry, then climate, warm-started from the parent's profiles. Converged is stable; not converged is
- * unstable. Neither N2 (the program takes it as the rest) nor H2O (it follows from the starting temperatures) reaches its
- * physics: points that differ in these alone have one result.
+ * unstable. Points that differ in the species without effect alone have one result.
  */
 export class AtmosSimulator implements Simulator {
   readonly keepsFiles = true;
@@ -134,7 +144,7 @@ class AtmosRun {
       }
     });
     for (const [name, content] of Object.entries(inputs)) await this.keep(name, content);
-    await this.cell.put(input, '.');
+    await this.cell.put({ from: input, to: '.' });
   }
 
   private async photochem(): Promise<Outcome> {
@@ -156,7 +166,10 @@ class AtmosRun {
   }
 
   private async clima(photochem: Converged, photochemSeconds: number): Promise<Outcome> {
+    const couplings = this.collect(couplingPaths); // only to be kept: it need not hold up the climate
+    couplings.catch(() => {});
     const ended = await this.execute(this.options.clima, 'Clima_log.txt');
+    await couplings;
     const climaSeconds = this.seconds() - photochemSeconds;
     const files = await this.collect(climaPaths);
     if (ended.ending === 'timeout') return this.timedOut('the climate program', ended.log);

@@ -1,0 +1,56 @@
+import type { Argv } from 'yargs';
+import { createArtifactStore } from '../artifacts/index.js';
+import { secretFrom } from '../config/config.js';
+import { serveDashboard } from '../dashboard/dashboard.js';
+import { UsageError } from '../support/errors.js';
+import { ledgerOf } from './ledger.js';
+import { wholeOption, withCommon } from './options.js';
+import { readerOf } from './reader.js';
+import { describeLattice } from './starter.js';
+import { openWorkbench, stopOnSignals } from './wire.js';
+
+const defaultHost = '127.0.0.1';
+const defaultPort = 8080;
+const highestPort = 65_535;
+const tokenVariable = 'ATMOS_FLEET_DASHBOARD_TOKEN';
+const shortestToken = 16;
+
+export function dashboardCommand(cli: Argv): Argv {
+  return cli.command(
+    'dashboard',
+    'a web page that shows the search: what goes on, the map of the stable region; also /metrics and /healthz',
+    (yargs) =>
+      withCommon(yargs)
+        .option('port', wholeOption('--port', 0, `the port (${defaultPort}); 0: a free one`))
+        .option('host', { type: 'string', requiresArg: true, describe: `the address to listen on (${defaultHost})` })
+        .example('$0 dashboard', `look at http://${defaultHost}:${defaultPort}`)
+        .epilogue(
+          `Actions want the token that ${tokenVariable} or ${tokenVariable}_FILE gives; without one the page only shows.`,
+        ),
+    async (options) => {
+      const port = options.port ?? defaultPort;
+      if (port > highestPort) throw new UsageError(`--port: found ${port}, wants at most ${highestPort}`);
+      const token = tokenFrom(process.env);
+      const { config, search, log, stop } = openWorkbench('dashboard', options);
+      const unhook = stopOnSignals(stop, log, 0);
+      const [ledger, reader] = [ledgerOf(config), readerOf(config)];
+      const store = await createArtifactStore(config.artifacts.url, config.name);
+      try {
+        const settings = { host: options.host ?? defaultHost, port, token, lattice: describeLattice(search.space) };
+        await serveDashboard({ search, ledger, reader, store, log, stop }, settings);
+        log.info('ended');
+      } finally {
+        await Promise.all([ledger.close(), reader.close(), store.close()]);
+        unhook();
+      }
+    },
+  );
+}
+
+function tokenFrom(env: NodeJS.ProcessEnv): string | undefined {
+  const secret = secretFrom(env, tokenVariable);
+  if (secret && secret.value.length < shortestToken) {
+    throw new UsageError(`${secret.name}: a token that can be guessed, wants ${shortestToken} characters or more`);
+  }
+  return secret?.value;
+}

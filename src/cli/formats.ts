@@ -1,0 +1,141 @@
+import { type BasicType, ByteWriter, type ColumnSource, ParquetWriter, schemaFromColumnData } from 'hyparquet-writer';
+import type { FullRow } from '../ledger/reader.js';
+import { formatNumber } from '../space/decimal.js';
+
+export const exportFormats = ['csv', 'jsonl', 'parquet'] as const;
+export type ExportFormat = (typeof exportFormats)[number];
+
+/** What is said of an exported search beside its rows. */
+export interface ExportFacts {
+  name: string;
+  /** What defines the search, as JSON. */
+  definition: string;
+  version: string;
+}
+
+/** One column of an export. */
+export interface Column {
+  name: string;
+  type: 'text' | 'number' | 'whole' | 'flag' | 'time' | 'json';
+  unit?: string;
+  of(row: FullRow): unknown;
+}
+
+/** The table's columns in its own order, with their units. `isMixture`: the parameters are mixing ratios. */
+export function exportColumns(parameters: readonly string[], isMixture: boolean): Column[] {
+  const column = (name: keyof FullRow, type: Column['type'], unit?: string): Column => ({
+    name,
+    type,
+    ...(unit ? { unit } : {}),
+    of: (row) => row[name],
+  });
+  return [
+    column('hash', 'text'),
+    column('code', 'text'),
+    ...parameters.map((name, index): Column => {
+      const unit = isMixture ? { unit: 'volume mixing ratio' } : {};
+      return { name, type: 'number', ...unit, of: (row) => row.values[index] };
+    }),
+    column('previous_hash', 'text'),
+    column('depth', 'whole', 'steps from a root'),
+    column('state', 'text'),
+    column('stable', 'flag'),
+    column('attempts', 'whole'),
+    column('worker', 'text'),
+    column('queued_at', 'time', 'UTC'),
+    column('start_time', 'time', 'UTC'),
+    column('end_time', 'time', 'UTC'),
+    column('run_time', 'number', 's'),
+    column('error_kind', 'text'),
+    column('error_msg', 'text'),
+    column('complete_msg', 'text'),
+    column('out_path', 'text'),
+    column('temperature', 'number', 'K'),
+    column('pressure', 'number', 'bar'),
+    column('outputs', 'json'),
+  ];
+}
+
+/** Turns pages of rows into the bytes of a file, one page at a time. */
+export function encodeRows(
+  format: ExportFormat,
+  pages: AsyncIterable<FullRow[]>,
+  columns: readonly Column[],
+  facts: ExportFacts,
+): AsyncGenerator<string | Uint8Array> {
+  if (format === 'csv') return csv(pages, columns);
+  return format === 'jsonl' ? jsonl(pages, columns) : parquet(pages, columns, facts);
+}
+
+/** RFC 4180, but for line ends of one character; numbers as in parameter codes, null as nothing. */
+async function* csv(pages: AsyncIterable<FullRow[]>, columns: readonly Column[]): AsyncGenerator<string> {
+  yield `${columns.map(({ name }) => name).join(',')}\n`;
+  for await (const rows of pages) {
+    yield rows.map((row) => `${columns.map((column) => csvField(column, row)).join(',')}\n`).join('');
+  }
+}
+
+function csvField({ type, of }: Column, row: FullRow): string {
+  const value = of(row);
+  if (value === null || value === undefined) return '';
+  if (type === 'number') return formatNumber(value as number);
+  const text = type === 'json' ? JSON.stringify(value) : String(value);
+  return /[",\r\n]/.test(text) ? `"${text.replaceAll('"', '""')}"` : text;
+}
+
+async function* jsonl(pages: AsyncIterable<FullRow[]>, columns: readonly Column[]): AsyncGenerator<string> {
+  for await (const rows of pages) {
+    yield rows
+      .map((row) => `${JSON.stringify(Object.fromEntries(columns.map(({ name, of }) => [name, of(row)])))}\n`)
+      .join('');
+  }
+}
+
+const parquetTypes: Record<Column['type'], BasicType> = {
+  text: 'STRING',
+  number: 'DOUBLE',
+  whole: 'INT32',
+  flag: 'BOOLEAN',
+  time: 'TIMESTAMP',
+  json: 'JSON',
+};
+
+/** A row group a page. Units and the search's definition stand in the file's metadata. */
+async function* parquet(
+  pages: AsyncIterable<FullRow[]>,
+  columns: readonly Column[],
+  { name, definition, version }: ExportFacts,
+): AsyncGenerator<Uint8Array> {
+  const units = Object.fromEntries(columns.flatMap((column) => (column.unit ? [[column.name, column.unit]] : [])));
+  const writer = new ByteWriter();
+  const file = new ParquetWriter({
+    writer,
+    schema: schemaFromColumnData({ columnData: columnData(columns, []) }),
+    createdBy: `atmos-fleet ${version}`,
+    kvMetadata: [
+      { key: 'atmos-fleet.name', value: name },
+      { key: 'atmos-fleet.definition', value: definition },
+      { key: 'atmos-fleet.units', value: JSON.stringify(units) },
+    ],
+  });
+  for await (const rows of pages) {
+    file.write({ columnData: columnData(columns, rows), rowGroupSize: rows.length });
+    yield taken(writer);
+  }
+  file.finish();
+  yield taken(writer);
+}
+
+function columnData(columns: readonly Column[], rows: readonly FullRow[]): ColumnSource[] {
+  return columns.map(({ name, type, of }) => {
+    const asTime = (row: FullRow) => (of(row) === null ? null : new Date(of(row) as string));
+    return { name, type: parquetTypes[type], nullable: true, data: rows.map(type === 'time' ? asTime : of) };
+  });
+}
+
+/** What was written since the last call: the writer keeps its place in the file and forgets the bytes. */
+function taken(writer: ByteWriter): Uint8Array {
+  const bytes = writer.getBytes().slice();
+  writer.index = 0;
+  return bytes;
+}

@@ -1,0 +1,30 @@
+import type { Config } from '../config/config.js';
+import { Reader } from '../ledger/reader.js';
+import { patienceMs } from '../roles/oneShot.js';
+import { refuseOther } from '../roles/table.js';
+import { Patience } from '../support/patience.js';
+import { ledgerOf } from './ledger.js';
+import type { Workbench } from './wire.js';
+
+export function readerOf({ database, parameters }: Config): Reader {
+  return new Reader(
+    database.url,
+    database.table,
+    parameters.map(({ name }) => name),
+  );
+}
+
+/** Reads the table of this search; Redis is not asked. */
+export async function withReader<T>(
+  { config, search, log }: Workbench,
+  act: (reader: Reader) => Promise<T>,
+): Promise<T> {
+  const ledger = ledgerOf(config);
+  const reader = readerOf(config);
+  try {
+    refuseOther(search, await new Patience(log, patienceMs).insist(() => ledger.fingerprint()));
+    return await act(reader);
+  } finally {
+    await Promise.all([ledger.close(), reader.close()]);
+  }
+}

@@ -1,0 +1,204 @@
+import type { Knex } from 'knex';
+import { ask, connectDatabase } from './connect.js';
+import type { State } from './ledger.js';
+
+/** A whole row, for people and files. */
+export interface FullRow {
+  hash: string;
+  code: string;
+  /** In the order of the code. */
+  values: number[];
+  previous_hash: string | null;
+  depth: number;
+  state: State;
+  stable: boolean | null;
+  attempts: number;
+  worker: string | null;
+  /** ISO 8601, UTC. */
+  queued_at: string | null;
+  start_time: string | null;
+  end_time: string | null;
+  /** Seconds. */
+  run_time: number | null;
+  error_kind: string | null;
+  error_msg: string | null;
+  complete_msg: string | null;
+  out_path: string | null;
+  /** K. */
+  temperature: number | null;
+  /** bar. */
+  pressure: number | null;
+  outputs: Record<string, number> | null;
+}
+
+/** What tells whether a row changed since it was read. */
+export interface RowMark {
+  hash: string;
+  state: State;
+  stable: boolean | null;
+  attempts: number;
+}
+
+/** What a map of the search needs of a row. */
+export type MappedRow = Pick<FullRow, (typeof mappedColumns)[number] | 'values'>;
+
+/** Both ends belong to the range. */
+export interface Range {
+  name: string;
+  from?: number | undefined;
+  to?: number | undefined;
+}
+
+/** Which rows: of any of the kinds, and within every range. */
+export interface RowChoice {
+  kinds?: readonly RowKind[] | undefined;
+  ranges?: readonly Range[] | undefined;
+}
+
+export const rowKinds = ['queue', 'running', 'error', 'completed', 'stable', 'unstable'] as const;
+/** A state, or a completed row's verdict. */
+export type RowKind = (typeof rowKinds)[number];
+
+/** Columns beside the parameters that ranges may limit. */
+export const measuredColumns = ['temperature', 'pressure', 'run_time', 'depth', 'attempts'] as const;
+
+const plainColumns = [
+  ...['hash', 'code', 'previous_hash', 'depth', 'state', 'stable', 'attempts', 'worker'],
+  ...['queued_at', 'start_time', 'end_time', 'run_time', 'error_kind', 'error_msg', 'complete_msg', 'out_path'],
+  ...['temperature', 'pressure', 'outputs'],
+];
+const mappedColumns = [
+  ...(['hash', 'depth', 'state', 'stable', 'attempts', 'run_time', 'error_kind', 'error_msg'] as const),
+  ...(['temperature', 'pressure', 'outputs'] as const),
+] as const;
+/** Of an error's message, a map shows this much. */
+const mappedMessage = 300;
+const hashesAtOnce = 500;
+
+/** Reads rows for people: exports, reports, the dashboard. No role that serves the search reads through it. */
+export class Reader {
+  private readonly db: Knex;
+
+  constructor(
+    url: string,
+    private readonly table: string,
+    private readonly parameters: readonly string[],
+  ) {
+    this.db = connectDatabase(url);
+  }
+
+  close(): Promise<void> {
+    return this.db.destroy();
+  }
+
+  /** Rows in the order of their hashes, page by page: whatever the table's size, one page is in memory. */
+  async *pages(choice: RowChoice, pageRows: number): AsyncGenerator<FullRow[]> {
+    for (let after = ''; ; ) {
+      const query = this.db(this.table)
+        .select(...plainColumns, ...this.parameters)
+        .modify((rows) => limitTo(rows, choice));
+      const rows = await ask<RawRow[]>(query.andWhere('hash', '>', after).orderBy('hash').limit(pageRows));
+      const last = rows.at(-1);
+      if (!last) return;
+      yield rows.map((row) => this.tidy(row));
+      after = last.hash;
+    }
+  }
+
+  /** The marks of the rows that follow a hash, and nothing else of them. */
+  async marks(after: string, most: number): Promise<RowMark[]> {
+    const query = this.db(this.table).select('hash', 'state', 'stable', 'attempts');
+    const rows = await ask<RowMark[]>(query.where('hash', '>', after).orderBy('hash').limit(most));
+    return rows.map((row) => ({ ...row, stable: flagOf(row.stable) }));
+  }
+
+  /** The rows that follow a hash, as a map needs them. */
+  async mapped(after: string, most: number): Promise<MappedRow[]> {
+    const rows = await ask<RawRow[]>(this.selectMapped().where('hash', '>', after).orderBy('hash').limit(most));
+    return rows.map((row) => this.tidyMapped(row));
+  }
+
+  /** The rows of these points, as a map needs them. */
+  async findMapped(hashes: readonly string[]): Promise<MappedRow[]> {
+    const rows = await inChunks(hashes, (some) => ask<RawRow[]>(this.selectMapped().whereIn('hash', [...some])));
+    return rows.map((row) => this.tidyMapped(row));
+  }
+
+  /** The whole rows of these points, as many as there are. */
+  async find(hashes: readonly string[]): Promise<FullRow[]> {
+    const select = () => this.db(this.table).select(...plainColumns, ...this.parameters);
+    const rows = await inChunks(hashes, (some) => ask<RawRow[]>(select().whereIn('hash', [...some])));
+    return rows.map((row) => this.tidy(row));
+  }
+
+  private selectMapped() {
+    const columns = mappedColumns.filter((name) => name !== 'error_msg');
+    const message = this.db.raw('substr(error_msg, 1, ?) as error_msg', [mappedMessage]);
+    return this.db(this.table).select(...columns, message, ...this.parameters);
+  }
+
+  private tidyMapped(row: RawRow): MappedRow {
+    const plain = Object.fromEntries(mappedColumns.map((name) => [name, row[name]])) as unknown as MappedRow;
+    return { ...plain, values: this.valuesOf(row), stable: flagOf(row.stable), outputs: objectOf(row.outputs) };
+  }
+
+  private valuesOf(row: RawRow): number[] {
+    return this.parameters.map((name) => Number(row[name]));
+  }
+
+  private tidy(row: RawRow): FullRow {
+    const plain = Object.fromEntries(plainColumns.map((name) => [name, row[name]])) as unknown as FullRow;
+    return {
+      ...plain,
+      values: this.valuesOf(row),
+      stable: flagOf(row.stable),
+      queued_at: isoOf(row.queued_at),
+      start_time: isoOf(row.start_time),
+      end_time: isoOf(row.end_time),
+      outputs: objectOf(row.outputs),
+    };
+  }
+}
+
+interface RawRow extends Omit<FullRow, 'values' | 'stable' | 'outputs'> {
+  stable: number | boolean | null;
+  /** MySQL parses it, MariaDB and SQLite keep the text. */
+  outputs: string | Record<string, number> | null;
+  [parameter: string]: unknown;
+}
+
+async function inChunks<T>(hashes: readonly string[], read: (some: readonly string[]) => Promise<T[]>): Promise<T[]> {
+  const found: T[] = [];
+  for (let from = 0; from < hashes.length; from += hashesAtOnce) {
+    found.push(...(await read(hashes.slice(from, from + hashesAtOnce))));
+  }
+  return found;
+}
+
+function flagOf(value: unknown): boolean | null {
+  return value === null ? null : Boolean(value);
+}
+
+function objectOf(outputs: RawRow['outputs']): Record<string, number> | null {
+  return typeof outputs === 'string' ? JSON.parse(outputs) : outputs;
+}
+
+function limitTo(query: Knex.QueryBuilder, { kinds, ranges }: RowChoice): void {
+  if (kinds && kinds.length > 0) {
+    query.andWhere((any) => {
+      for (const kind of kinds) {
+        const verdict = kind === 'stable' || kind === 'unstable';
+        any.orWhere(verdict ? { state: 'completed', stable: kind === 'stable' } : { state: kind });
+      }
+    });
+  }
+  for (const { name, from, to } of ranges ?? []) {
+    if (from !== undefined) query.andWhere(name, '>=', from);
+    if (to !== undefined) query.andWhere(name, '<=', to);
+  }
+}
+
+/** SQL's `2026-01-31 12:00:00.000`, UTC, as ISO 8601. */
+function isoOf(time: string | null): string | null {
+  return time === null ? null : `${time.replace(' ', 'T')}Z`;
+}

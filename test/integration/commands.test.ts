@@ -1,0 +1,280 @@
+import { readdirSync } from 'node:fs';
+import { fileURLToPath } from 'node:url';
+import type { Redis } from 'ioredis';
+import { beforeAll, describe, expect, test } from 'vitest';
+import type { Fleet } from '../support/fleet.js';
+import { type MariadbServer, startMariadb } from '../support/mariadb.js';
+import { planeFleet, planeRows, planeRowsFrom } from '../support/plane.js';
+import { runRole } from '../support/processes.js';
+import { type RedisServer, startRedis } from '../support/redis.js';
+import { until } from '../support/until.js';
+
+let server: RedisServer;
+let mariadb: MariadbServer;
+let redis: Redis;
+
+beforeAll(async () => {
+  [server, mariadb] = await Promise.all([startRedis(), startMariadb()]);
+  redis = server.connect();
+});
+
+const done = { status: 0, signal: null };
+const ofMariadb = async () => ({ database: { url: await mariadb.createDatabase() } });
+const verdicts = async (fleet: Fleet) =>
+  (await fleet.rows()).map(({ hash, stable }) => ({ hash, stable: stable === 1 }));
+const expected = (rows = planeRows) => rows.map(({ hash, stable }) => ({ hash, stable }));
+
+describe("the seed's own lines", () => {
+  test('lead a search from a clean start to its end', async () => {
+    const fleet = planeFleet(server, 'seed', await ofMariadb());
+    expect(await fleet.run('kill', '-r', '1')).toMatchObject({
+      ...done,
+      stdout: expect.stringMatching(/^0 keys deleted/),
+    });
+    const roles = [
+      await fleet.start('sql-client', '-r', '1'),
+      await fleet.start('sql-client', '-c', '1'),
+      await fleet.start('sql-client', '-m', '1'),
+      await fleet.start('worker'),
+    ];
+    for (const role of roles) await role.line(/^serving/);
+    expect(roles[2]?.log[0]).toMatchObject({ role: 'sql-client-master' });
+    const started = await fleet.run('starter');
+    expect(started).toMatchObject(done);
+    expect(started.stdout).toMatch(/^the lattice has 169 points\n[0-9a-f]{32} 0\.0,0\.0: (queue|running|completed)/);
+
+    const watching = await fleet.run('kill', '-f', '2', '--interval', '300ms');
+    expect(watching).toMatchObject(done);
+    expect(watching.stdout).toMatch(/empty, 1 of 2\nempty, 2 of 2\nnothing is left: the kill switch is on\n$/);
+    for (const role of roles) expect(await role.exited, role.stderr).toEqual(done);
+    expect(await verdicts(fleet)).toEqual(expected());
+
+    expect(await fleet.run('kill', '-k', '1')).toMatchObject({ ...done, stdout: 'the kill switch is on\n' });
+    expect(await fleet.run('kill', '-r', '1')).toMatchObject({
+      ...done,
+      stdout: expect.stringMatching(/^[1-9]\d* keys deleted, no unsaved result among them\n$/),
+    });
+    expect(await redis.keys('{seed}:*')).toEqual([]);
+  });
+
+  test('begin anew with -r, which -r 0 does not', async () => {
+    const fleet = planeFleet(server, 'anew', await ofMariadb());
+    await fleet.crew();
+    await fleet.run('starter');
+    await fleet.over();
+    await fleet.stop();
+    const same = await fleet.start('sql-client', '-r', '0', '-c', '1', '-m', '0');
+    expect(await same.line(/^serving/)).toMatchObject({ role: 'sql-client' });
+    expect(await fleet.rows()).toHaveLength(planeRows.length);
+    const anew = await fleet.start('sql-client', '-r');
+    await anew.line(/^serving/);
+    expect(await fleet.rows()).toEqual([]);
+  });
+});
+
+describe('many roles at once', () => {
+  test.each(['MariaDB', 'SQLite'])('create one table and share one search: %s', async (kind) => {
+    const fleet = planeFleet(server, `many-${kind}`, kind === 'MariaDB' ? await ofMariadb() : {});
+    const times = (role: string) => Array.from({ length: 4 }, () => fleet.start(role, '-c', '1'));
+    const roles = await Promise.all([...times('sql-client'), ...times('sql-client-master'), fleet.start('worker')]);
+    fleet.masters.push(...roles.slice(4, 8));
+    expect(await fleet.run('starter', '--no-wait')).toMatchObject(done);
+    await fleet.over();
+    expect(await verdicts(fleet)).toEqual(expected());
+    for (const role of roles) role.kill('SIGTERM');
+    for (const role of roles) expect(await role.exited, role.stderr).toEqual(done);
+  });
+});
+
+describe('status', () => {
+  test('tells where the search stands, for machines and for people', async () => {
+    const fleet = planeFleet(server, 'status');
+    await fleet.crew();
+    await fleet.masters[0]?.line(/^serving/);
+    await fleet.workers[0]?.line(/^serving/);
+    const lists = {
+      main_sql_Q: 0,
+      main_Q: 0,
+      processing_Q: 0,
+      running_sql_Q: 0,
+      error_sql_Q: 0,
+      complete0_sql_Q: 0,
+      complete1_sql_Q: 0,
+      kill: 0,
+    };
+    const before = { name: 'status', states: { queue: 0, running: 0, error: 0, completed: 0 }, stable: 0, unstable: 0 };
+    expect(await fleet.status()).toMatchObject({ ...before, lists, workers: 1, done: false });
+
+    await fleet.run('starter');
+    const watched = await fleet.run('status', '--watch', '--interval', '100ms');
+    expect(watched).toMatchObject(done);
+    expect(watched.stdout).toMatch(/\] 61 settled, 0 to go · 41 stable · 20 unstable · .* · over\n$/);
+    expect(watched.stdout).not.toContain('\r');
+    expect(await fleet.status()).toMatchObject({
+      ...before,
+      states: { queue: 0, running: 0, error: 0, completed: 61 },
+      stable: 41,
+      unstable: 20,
+      lists,
+      workers: 1,
+      done: true,
+    });
+    const people = await fleet.run('status');
+    expect(people).toMatchObject(done);
+    expect(people.stdout).toMatch(/^status: the search is over\n/);
+    expect(people.stdout).toMatch(/completed 61 \(41 stable, 20 unstable\)/);
+    await fleet.stop();
+    expect(await fleet.status()).toMatchObject({ workers: 0, done: true });
+  });
+
+  test('ends its watching, and nothing else, when it is told to', async () => {
+    const fleet = planeFleet(server, 'watch');
+    await fleet.crew({ workers: 0 });
+    await fleet.masters[0]?.line(/^serving/);
+    const watching = await fleet.start('status', '--watch', '--interval', '100ms');
+    await watching.child.line((line) => line.includes('to go'), 'how far it is');
+    watching.kill('SIGINT');
+    expect(await watching.exited).toEqual(done);
+    expect(fleet.masters[0]?.child.running).toBe(true);
+    await fleet.stop();
+  });
+});
+
+describe('starter', () => {
+  test('pushes roots, each once, and says what became of them', async () => {
+    const fleet = planeFleet(server, 'roots');
+    await fleet.crew();
+    // Far off, an island of its own: its neighbours are unstable.
+    const island = await fleet.run('starter', '--point', 'a=2.5,b=-2.25');
+    expect(island.stdout).toMatch(/[0-9a-f]{32} 2\.5,-2\.25: /);
+    expect(await fleet.run('starter', '--no-wait')).toMatchObject({
+      ...done,
+      stdout: expect.stringMatching(/\npushed 0\.0,0\.0\n$/),
+    });
+    await until(
+      async () => (await fleet.status()).states.completed === planeRowsFrom('2.5,-2.25').length,
+      'both roots are explored',
+    );
+    const again = await fleet.run('starter', '--point', 'a=2.5,b=-2.25');
+    expect(again).toMatchObject({ ...done, stdout: expect.stringMatching(/2\.5,-2\.25: completed, unstable\n$/) });
+    expect(await verdicts(fleet)).toEqual(expected(planeRowsFrom('2.5,-2.25')));
+    const roots = (await fleet.rows()).filter(({ previous_hash }) => previous_hash === null);
+    expect(roots.map(({ code, depth, attempts }) => [code, depth, attempts]).sort()).toEqual([
+      ['0.0,0.0', 0, 1],
+      ['2.5,-2.25', 0, 1],
+    ]);
+    await fleet.stop();
+  });
+
+  test('wants a point with files for --previous', async () => {
+    const fleet = planeFleet(server, 'previous');
+    await fleet.crew();
+    const started = await fleet.run('starter');
+    const hash = /[0-9a-f]{32}/.exec(started.stdout)?.[0] ?? '';
+    const nowhere = await fleet.run('starter', '--point', 'a=0.25', '--previous', '0'.repeat(32));
+    expect(nowhere).toMatchObject({ status: 2, stderr: `--previous: no row has the hash ${'0'.repeat(32)}\n` });
+    const without = await fleet.run('starter', '--point', 'a=0.25', '--previous', hash);
+    expect(without).toMatchObject({
+      status: 2,
+      stderr: `--previous: the point ${hash} has left no files to start from\n`,
+    });
+    await fleet.over();
+    expect(await fleet.rows()).toHaveLength(planeRows.length);
+    await fleet.stop();
+  });
+
+  test('puts errored points back, all or those of a kind or message', async () => {
+    const fleet = planeFleet(server, 'retry');
+    await fleet.crew({ workers: 0 });
+    const failure = (code: string, error_kind: string, error_msg: string) =>
+      `${code};${JSON.stringify({ depth: 0, attempt: 3, error_kind, error_msg })}`;
+    await redis.lpush(
+      fleet.key('error_sql_Q'),
+      failure('0.0,0.0', 'program', 'exit status 3\nno such gas'),
+      failure('0.5,0.0', 'timeout', 'killed after 5 s'),
+      failure('1.0,0.0', 'poison', '5 workers vanished'),
+      failure('1.5,0.0', 'program', 'exit status 1'),
+    );
+    const states = async () =>
+      Object.fromEntries((await fleet.rows()).map(({ code, state, attempts }) => [code, `${state} ${attempts}`]));
+    await until(async () => (await fleet.rows()).length === 4, 'the errors have rows');
+    await fleet.masters[0]?.line(/^serving/);
+
+    const byKind = await fleet.run('starter', '--retry', 'errors', '--kind', 'timeout');
+    expect(byKind).toMatchObject({ ...done, stdout: '1 errored points are queued again\n' });
+    const byMessage = await fleet.run('starter', '--retry', 'errors', '--kind', 'program', '--message', 'such gas');
+    expect(byMessage).toMatchObject({ ...done, stdout: '1 errored points are queued again\n' });
+    expect(await states()).toEqual({
+      '0.0,0.0': 'queue 4',
+      '0.5,0.0': 'queue 4',
+      '1.0,0.0': 'error 3',
+      '1.5,0.0': 'error 3',
+    });
+    const rest = await fleet.run('starter', '--retry', 'errors');
+    expect(rest).toMatchObject({ ...done, stdout: '2 errored points are queued again\n' });
+    expect(await fleet.run('starter', '--retry', 'errors')).toMatchObject({
+      ...done,
+      stdout: '0 errored points are queued again\n',
+    });
+
+    await fleet.crew({ masters: 0, clients: 0, workers: 1 });
+    await until(async () => (await fleet.status()).done, 'the search is over');
+    expect(await verdicts(fleet)).toEqual(expected());
+    expect(
+      (await fleet.rows()).filter(({ error_kind, error_msg }) => error_kind !== null || error_msg !== null),
+    ).toEqual([]);
+    await fleet.stop();
+  });
+});
+
+describe('usage', () => {
+  const files = readdirSync(fileURLToPath(new URL('../../src/bin/', import.meta.url)));
+  const roles = files.map((file) => file.replace(/\.ts$/, '')).filter((name) => name !== 'atmos-fleet');
+
+  test('is told by each role and by the program', async () => {
+    const [program, ...helps] = await Promise.all([
+      runRole('atmos-fleet', ['--help']),
+      ...roles.map((role) => runRole(role, ['--help'])),
+    ]);
+    for (const [index, role] of roles.entries()) {
+      expect(program).toMatchObject({ ...done, stdout: expect.stringContaining(`atmos-fleet ${role}`) });
+      expect(helps[index]).toMatchObject({
+        ...done,
+        stdout: expect.stringMatching(new RegExp(`^atmos-fleet ${role}\\n`)),
+      });
+    }
+  });
+
+  test.each([
+    [[], /name a role/],
+    [['conquer'], /[Uu]nknown|conquer/],
+    [['worker', '--speed', '9'], /speed/],
+    [['worker', '--concurrency', '0'], /^--concurrency: found '0', wants a whole number from 1; --help tells more$/m],
+    [['worker', '--concurrency', 'two'], /^--concurrency: found 'two'/m],
+    [['worker', '--grace', 'soon'], /^--grace: found 'soon', wants a time/m],
+    [['sql-client', '-r', 'maybe'], /^-r: found 'maybe', wants 1 \(on\), 0 \(off\)/m],
+    [['kill'], /^kill wants one of .*found none$/m],
+    [['kill', '-k', '0'], /^kill wants one of .*found none$/m],
+    [['kill', '-k', '1', '-r', '1'], /^kill wants one of .*found 2$/m],
+    [['kill', '-f', '0'], /^-f: found '0', wants a whole number from 1; --help tells more$/m],
+    [['kill', '-k', '1', '--interval', '1s'], /interval/],
+    [['starter', '--retry', 'errors', '--point', 'a=1'], /retry|point/],
+    [['starter', '--kind', 'timeout'], /kind|retry/],
+    [['starter', '--kind', 'odd', '--retry', 'errors'], /kind.*odd/s],
+    [['starter', '--point'], /point/],
+    [['starter', '--point', 'a=1=2'], /^--point: found 'a=1=2', wants NAME=NUMBER$/m],
+    [['starter', '--point', 'a'], /^--point: found 'a', wants NAME=NUMBER$/m],
+    [['starter', '--point', 'a=1,a=2'], /^--point: a stands there twice$/m],
+  ])('is refused when it is wrong: %j', async (args, message) => {
+    const fleet = planeFleet(server, 'usage');
+    const answer = await fleet.run('atmos-fleet', ...args);
+    expect(answer).toMatchObject({ status: 2, stdout: '' });
+    expect(answer.stderr).toMatch(message);
+  });
+
+  test('of kill comes as help where no option is given', async () => {
+    const answer = await planeFleet(server, 'help').run('kill');
+    expect(answer.status).toBe(2);
+    for (const option of ['-k', '--drain', '-f', '--clear', '-r']) expect(answer.stderr).toContain(option);
+  });
+});

@@ -1,0 +1,211 @@
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { DuckDBInstance } from '@duckdb/node-api';
+import { describe, expect, test } from 'vitest';
+import type { Ledger, SettledRow } from '../../src/ledger/ledger.js';
+import type { Point } from '../../src/space/space.js';
+import { startMariadb } from '../support/mariadb.js';
+import { runRole } from '../support/processes.js';
+import { atEnd } from '../support/scope.js';
+import { fillSynthetic, syntheticParameters } from '../support/synthetic.js';
+import { type TestSearch, testSearch } from '../support/testSearch.js';
+
+const parameters = {
+  O2: { start: 0.21, step: 0.1, max: 0.5 },
+  N2: { start: 0.7896, filler: true },
+  CO2: { start: 0.0004, step: 0.01, max: 0.05 },
+};
+const hostile = 'failed, "badly"\n<script>alert(1)</script>; = 1+1';
+
+/** Four rows: stable, unstable, an error with a hostile message, and one that waits. */
+async function fill(search: TestSearch): Promise<Point[]> {
+  const { space } = search;
+  const ledger = search.ledger();
+  atEnd(() => ledger.close());
+  await ledger.create(search.fingerprint);
+  const [start, ...neighbours] = [space.start, ...space.neighbours(space.start)] as [Point, Point, Point, Point];
+  const points = [start, ...neighbours.slice(0, 3)] as [Point, Point, Point, Point];
+  await settle(ledger, points[0], { stable: true, temperature: 288.1, outputs: { optical_depth: 0.85 } });
+  await settle(ledger, points[1], { stable: false, temperature: 250.5, previous_hash: start.hash, depth: 1 });
+  await settle(ledger, points[2], { state: 'error', error_kind: 'program', error_msg: hostile, depth: 1 });
+  const { hash, code } = points[3];
+  await ledger.insertQueued([{ hash, code, previous_hash: points[1].hash, depth: 2 }]);
+  return points;
+}
+
+function settle(ledger: Ledger, { hash, code }: Point, row: Partial<SettledRow>): Promise<void> {
+  const nothing = { start_time: null, worker: 'worker-1', error_kind: null, error_msg: null, complete_msg: null };
+  const numbers = { run_time: 1.5, temperature: null, pressure: null, outputs: null, out_path: null };
+  return ledger.settle([
+    {
+      hash,
+      code,
+      previous_hash: null,
+      depth: 0,
+      state: 'completed',
+      stable: null,
+      attempts: 1,
+      ...nothing,
+      ...numbers,
+      end_time: '2026-01-31T12:00:00.250Z',
+      ...row,
+    },
+  ]);
+}
+
+async function exported(search: TestSearch, ...args: string[]): Promise<string> {
+  const { status, stdout, stderr } = await runRole('export', args, { config: search.path });
+  expect(stderr).toBe('');
+  expect(status).toBe(0);
+  return stdout;
+}
+
+const jsonLines = (text: string) =>
+  text
+    .trimEnd()
+    .split('\n')
+    .map((line) => JSON.parse(line));
+
+describe.each(['SQLite', 'MariaDB'])('export from %s', (database) => {
+  async function prepared(): Promise<{ search: TestSearch; points: Point[] }> {
+    const url = database === 'SQLite' ? {} : { database: { url: await (await startMariadb()).createDatabase() } };
+    const search = testSearch({ parameters, ...url });
+    return { search, points: await fill(search) };
+  }
+
+  test('writes every row as JSON lines and CSV', async () => {
+    const { search, points } = await prepared();
+    const rows = jsonLines(await exported(search, '--format', 'jsonl'));
+    expect(rows.map(({ hash }) => hash)).toEqual(points.map(({ hash }) => hash).sort());
+    const start = rows.find(({ hash }) => hash === points[0]?.hash);
+    expect(start).toMatchObject({
+      ...{ O2: 0.21, N2: 0.7896, CO2: 0.0004, state: 'completed', stable: true, temperature: 288.1 },
+      ...{ outputs: { optical_depth: 0.85 }, end_time: '2026-01-31T12:00:00.250Z', run_time: 1.5, previous_hash: null },
+    });
+    expect(rows.find(({ state }) => state === 'error').error_msg).toBe(hostile);
+    const csv = await exported(search);
+    expect(csv.split('\n')[0]).toMatch(/^hash,code,O2,N2,CO2,previous_hash,depth,state,stable/);
+    expect(csv).toContain(`${points[0]?.hash},"0.21,0.7896,0.0004",0.21,0.7896,0.0004,,0,completed,true,1,worker-1,`);
+    expect(csv).toContain('"failed, ""badly""\n<script>alert(1)</script>; = 1+1"');
+  });
+
+  test('writes Parquet that DuckDB reads: types, nulls, units', async () => {
+    const { search } = await prepared();
+    const file = join(search.folder, 'rows.parquet');
+    expect(await exported(search, '--out', file)).toContain('4 rows');
+    const types = await duckdb(`select name, type from (describe from '${file}') t(name, type, n, k, d, e)`);
+    expect(Object.fromEntries(types.map(({ name, type }) => [name, type]))).toMatchObject({
+      ...{ hash: 'VARCHAR', O2: 'DOUBLE', stable: 'BOOLEAN', depth: 'INTEGER', outputs: 'JSON' },
+      temperature: 'DOUBLE',
+    });
+    const columns = 'hash, O2, stable, temperature, error_msg, depth, cast(outputs as varchar) as outputs';
+    const read = await duckdb(`select ${columns}, epoch_ms(end_time) as ended from '${file}' order by hash`);
+    const rows = jsonLines(await exported(search, '--format', 'jsonl'));
+    expect(read).toEqual(
+      rows.map(({ hash, O2, stable, temperature, error_msg, depth, outputs, end_time }) => ({
+        ...{ hash, O2, stable, temperature, error_msg, depth },
+        outputs: outputs && JSON.stringify(outputs),
+        ended: end_time && BigInt(Date.parse(end_time)),
+      })),
+    );
+    const metadata = await duckdb(
+      `select decode(key) as key, decode(value) as value from parquet_kv_metadata('${file}') where key = 'atmos-fleet.units'`,
+    );
+    expect(JSON.parse(String(metadata[0]?.value))).toMatchObject({
+      ...{ O2: 'volume mixing ratio', temperature: 'K', pressure: 'bar', run_time: 's' },
+    });
+  });
+
+  test('keeps to states and ranges', async () => {
+    const { search, points } = await prepared();
+    const hashesOf = async (...args: string[]) =>
+      jsonLines(await exported(search, '--format', 'jsonl', ...args)).map(({ hash }) => hash);
+    expect(await hashesOf('--state', 'stable')).toEqual([points[0]?.hash]);
+    const settled = [points[0]?.hash, points[1]?.hash, points[2]?.hash].sort();
+    expect(await hashesOf('--state', 'completed,error')).toEqual(settled);
+    expect(await hashesOf('--range', 'temperature=..260')).toEqual([points[1]?.hash]);
+    expect(await hashesOf('--range', 'O2=0.21', '--range', 'temperature=280..290')).toEqual([points[0]?.hash]);
+  });
+});
+
+test('refuses what it does not understand, and another search', async () => {
+  const search = testSearch({ parameters });
+  await fill(search);
+  const refused = async (...args: string[]) => {
+    const { status, stderr } = await runRole('export', args, { config: search.path });
+    expect(status).toBe(2);
+    return stderr;
+  };
+  expect(await refused('--state', 'finished')).toContain("found 'finished', wants queue, running");
+  expect(await refused('--range', 'N3=1')).toContain('wants one of O2, N2, CO2, temperature');
+  expect(await refused('--range', 'O2=a..b')).toContain('wants O2=0.1..0.3');
+  expect(await refused('--out', join(search.folder, 'no', 'such.csv'))).toContain('cannot be written (ENOENT)');
+  const other = testSearch({
+    parameters: { ...parameters, O2: { start: 0.2, step: 0.1, max: 0.5 }, N2: { start: 0.7996, filler: true } },
+    database: { url: `sqlite:${search.folder}/atmos-fleet.db` },
+  });
+  const { status, stderr } = await runRole('export', [], { config: other.path });
+  expect([status, stderr]).toEqual([2, expect.stringContaining('the table is of another search: parameters.O2.start')]);
+});
+
+test('exports many rows in little memory', async () => {
+  const search = testSearch({ parameters: syntheticParameters });
+  const rows = 100_000;
+  await fillSynthetic(join(search.folder, 'atmos-fleet.db'), search.fingerprint, rows);
+  const file = join(search.folder, 'rows.parquet');
+  // The rows as objects would take some 200 MB; a page of them must do.
+  const env = { NODE_OPTIONS: '--max-old-space-size=80' };
+  const { status, stderr } = await runRole('export', ['--out', file], { config: search.path, env });
+  expect([status, stderr]).toEqual([0, '']);
+  const [count] = await duckdb(`select count(distinct hash) as rows, sum(temperature) as sum from '${file}'`);
+  expect(count?.rows).toBe(BigInt(rows));
+  const csv = join(search.folder, 'rows.csv');
+  await runRole('export', ['--out', csv], { config: search.path, env });
+  expect(readFileSync(csv, 'utf8').trimEnd().split('\n')).toHaveLength(rows + 1);
+});
+
+describe('status --point', () => {
+  test('tells the row, the chain to the root and the neighbours', async () => {
+    const search = testSearch({ parameters });
+    const points = await fill(search);
+    const sightOf = async (name: string) => {
+      const { stdout } = await runRole('status', ['--point', name, '--json'], { config: search.path });
+      return JSON.parse(stdout);
+    };
+    const waiting = points[3] as Point;
+    const sight = await sightOf(waiting.hash);
+    expect(sight).toEqual(await sightOf(waiting.code));
+    expect(sight.row).toMatchObject({ state: 'queue', depth: 2 });
+    expect(sight.chain.map(({ hash }: Point) => hash)).toEqual([points[1]?.hash, points[0]?.hash]);
+    const start = await sightOf(points[0]?.code as string);
+    expect(start.neighbours).toHaveLength(search.space.neighbours(search.space.start).length);
+    expect(start.neighbours).toContainEqual({
+      hash: points[2]?.hash,
+      code: points[2]?.code,
+      state: 'error',
+      stable: null,
+    });
+    const { stdout } = await runRole('status', ['--point', waiting.hash], { config: search.path });
+    expect(stdout).toMatch(/state +queue\n.*2 points led to it.*neighbours/s);
+  });
+
+  test('tells of a point without a row, and refuses what names none', async () => {
+    const search = testSearch({ parameters });
+    await fill(search);
+    const shown = (name: string) => runRole('status', ['--point', name], { config: search.path });
+    expect((await shown('0.5,0.45,0.05')).stdout).toContain('no row: the search has not met this point');
+    const unknown = await shown('0'.repeat(32));
+    expect([unknown.status, unknown.stderr]).toEqual([2, expect.stringContaining('no row has the hash')]);
+    const wrong = await shown('0.5');
+    expect([wrong.status, wrong.stderr]).toEqual([2, expect.stringContaining('neither a hash nor a code')]);
+  });
+});
+
+async function duckdb(sql: string): Promise<Record<string, unknown>[]> {
+  const connection = await (await DuckDBInstance.create()).connect();
+  try {
+    return (await connection.runAndReadAll(sql)).getRowObjectsJS();
+  } finally {
+    connection.closeSync();
+  }
+}
