@@ -2,9 +2,10 @@ import type { Argv } from 'yargs';
 import { storedRuns } from '../artifacts/index.js';
 import type { Ledger } from '../ledger/ledger.js';
 import { importRuns } from '../roles/importing.js';
-import { deleteKeys, killed } from '../roles/kill.js';
+import { killed } from '../roles/kill.js';
 import type { Member } from '../roles/member.js';
 import { OneShot } from '../roles/oneShot.js';
+import { reset } from '../roles/reset.js';
 import { sqlClient } from '../roles/sqlClient.js';
 import { sqlClientMaster } from '../roles/sqlClientMaster.js';
 import { ledgerOf } from './ledger.js';
@@ -124,17 +125,17 @@ async function importFrom(prefix: string, bench: Workbench, create: boolean): Pr
  * Creates the tables; a reset begins a new search, so what Redis still holds of the old one goes too. Nothing while the kill
  * switch is on: the role is not to serve.
  */
-async function createTables({ search, log, stop }: Workbench, ledger: Ledger, reset: boolean): Promise<void> {
+async function createTables({ search, log, stop }: Workbench, ledger: Ledger, anew: boolean): Promise<void> {
   const unhook = stopOnSignals(stop, log, 0);
   const command = new OneShot(search, log, stop.quiet);
   try {
     if (await killed(command)) return;
-    if (reset) {
-      const { keys } = await deleteKeys(command, { keepRoots: true });
-      await command.insist(() => ledger.drop());
+    if (anew) {
+      const keys = await reset(command, ledger);
       log.info({ keys }, 'the table was dropped, and what Redis held of its search');
+    } else {
+      await command.insist(() => ledger.create(search.definition));
     }
-    await command.insist(() => ledger.create(search.definition));
   } finally {
     await command.close();
     unhook();

@@ -56,6 +56,9 @@ export function isPassing(error: unknown): boolean {
   );
 }
 
+/** There is no connection that a command could be sent on. */
+class Disconnected extends Error {}
+
 /**
  * One connection to Redis whose commands fail at once, as `Unavailable`, while Redis is away: nothing is queued, nothing
  * is sent twice, and every call has a deadline.
@@ -91,7 +94,7 @@ export class Connection {
       await this.connected();
       return await command(this.redis);
     } catch (error) {
-      if (!isPassing(error)) throw error;
+      if (!(error instanceof Disconnected) && !isPassing(error)) throw error;
       throw new Unavailable(`Redis (${withoutPassword(this.url)}): ${this.trouble || messageOf(error)}`, {
         cause: error,
       });
@@ -122,7 +125,7 @@ export class Connection {
   /** Resolves when commands can be sent; rejects when the attempt under way fails. */
   private async connected(): Promise<void> {
     if (this.redis.status === 'ready') return;
-    if (this.closed) throw new Error('connection closed');
+    if (this.closed) throw new Disconnected('the connection was closed');
     // A client that found no Sentinel or node of a Cluster that answers has ended; the next call tries anew.
     if (this.redis.status === 'wait' || this.redis.status === 'end') {
       await this.redis.connect();
@@ -136,7 +139,7 @@ export class Connection {
         act();
       };
       const ready = settle(resolve);
-      const closed = settle(() => reject(new Error(this.trouble || 'connection closed')));
+      const closed = settle(() => reject(new Disconnected(this.trouble)));
       this.redis.once('ready', ready);
       this.redis.once('close', closed);
       this.redis.once('end', closed);

@@ -33,24 +33,21 @@ export async function killWhenIdle(
   await command.insist(() => pullKill(command.session, 'now'));
 }
 
-/**
- * Deletes every key of this search, and no other; `keepRoots`: but the list that new roots wait in. Answers how many, and what
- * it held last.
- */
+/** Deletes every key of this search but those kept, and no other's. Answers how many, and what it held last. */
 export async function deleteKeys(
   command: OneShot,
-  { keepRoots } = { keepRoots: false },
+  kept: readonly string[] = [],
 ): Promise<{ keys: number; held: Look }> {
   const { keys, connection } = command.session;
   const held = await command.insist(() => look(command.session));
   const pattern = `${keys.prefix.replaceAll(/[\\*?[\]]/g, '\\$&')}*`;
-  let deleted = 0;
+  // The generation first: without it no worker reports into what is being deleted.
+  let deleted = await command.insist(() => connection.ask((redis) => redis.unlink(keys.search)));
   for (let cursor = '0'; ; ) {
     const [next, found] = await command.insist(() =>
       connection.ask((redis) => redis.scan(cursor, 'MATCH', pattern, 'COUNT', scanned)),
     );
-    const kept = keepRoots ? keys.list('main_sql_Q') : undefined;
-    const ours = found.filter((key) => key.startsWith(keys.prefix) && key !== kept);
+    const ours = found.filter((key) => key.startsWith(keys.prefix) && !kept.includes(key));
     if (ours.length > 0) deleted += await command.insist(() => connection.ask((redis) => redis.unlink(...ours)));
     if (next === '0') return { keys: deleted, held };
     cursor = next;
