@@ -11,11 +11,12 @@ cpSync(`${root}/src/queue/lua`, `${root}/dist/queue/lua`, { recursive: true });
 const page = `${root}/src/dashboard/page`;
 const publicFolder = `${root}/dist/dashboard/public`;
 buildSync({
-  entryPoints: [`${page}/page.ts`],
+  entryPoints: [`${page}/page.ts`, `${page}/report.ts`],
   outdir: publicFolder,
   ...{ bundle: true, minify: true, format: 'esm', target: 'es2022', legalComments: 'eof', logLevel: 'warning' },
 });
-for (const file of ['index.html', 'page.css', 'favicon.svg']) cpSync(`${page}/${file}`, `${publicFolder}/${file}`);
+for (const file of ['index.html', 'report.html', 'page.css', 'favicon.svg'])
+  cpSync(`${page}/${file}`, `${publicFolder}/${file}`);
 for (const file of readdirSync(`${root}/dist/bin`)) {
   if (file.endsWith('.js')) chmodSync(`${root}/dist/bin/${file}`, 0o755);
 }

@@ -65,7 +65,7 @@ const folderOf = (file: string) => file.split('/')[1] ?? '';
 
 /** What the build bundles for browsers: nothing of it, nor what it imports, may stay outside the bundle at run time. */
 const pageFolder = 'src/dashboard/page/';
-const pageEntries = [`${pageFolder}page.ts`];
+const pageEntries = [`${pageFolder}page.ts`, `${pageFolder}report.ts`];
 
 function reached(from: readonly string[]): Set<string> {
   const found = new Set(from);

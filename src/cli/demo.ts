@@ -8,11 +8,12 @@ import { OneShot } from '../roles/oneShot.js';
 import { type Status, status } from '../roles/status.js';
 import { pause } from '../support/bell.js';
 import { UsageError } from '../support/errors.js';
-import { Patience } from '../support/patience.js';
+import { Stopped } from '../support/stop.js';
 import { Children } from './children.js';
 import { ledgerOf } from './ledger.js';
 import { wholeOption, withCommon } from './options.js';
 import { progressLine, RateMeter } from './progress.js';
+import { writeReport } from './report.js';
 import { describeLattice } from './starter.js';
 import { openWorkbench, stopOnSignals, type Workbench } from './wire.js';
 
@@ -65,19 +66,22 @@ interface Place {
 async function runFleet(bench: Workbench, children: Children, place: Place): Promise<number> {
   const { stop, search, log } = bench;
   const unhook = stopOnSignals(stop, log, 0);
-  const command = new OneShot(search, log, new Patience(log));
+  const command = new OneShot(search, log, stop.quiet);
   const ledger = ledgerOf(bench.config);
   try {
     say(`${search.name}: ${describeLattice(search.space)}`);
     startAll(children, place);
     const began = performance.now();
     const last = await Promise.race([followUntilDone(bench, command, ledger), children.failure]);
-    if (!last.done) {
-      say('stopped; every process is being ended');
-      return interrupted;
-    }
-    say(summary(last, (performance.now() - began) / 1000, place.directory));
+    if (!last.done) throw new Stopped('interrupted');
+    const seconds = (performance.now() - began) / 1000;
+    await writeReport(bench, join(place.directory, 'report.html'));
+    say(summary(last, seconds, place.directory));
     return 0;
+  } catch (error) {
+    if (!(error instanceof Stopped)) throw error;
+    say('stopped; every process is being ended');
+    return interrupted;
   } finally {
     await command.close();
     await ledger.close();
@@ -130,7 +134,7 @@ The search is over: ${points.toLocaleString('en')} points in ${seconds.toFixed(1
   unstable  ${unstable.toLocaleString('en')}
   errors    ${states.error.toLocaleString('en')}
 
-Results: table parameterspace in ${database}; logs beside it. To look at them:
+Results: table parameterspace in ${database}; maps in ${join(at, 'report.html')}; logs beside them. To look at them:
   sqlite3 ${database} 'select stable, count(*), min(temperature), max(temperature) from parameterspace group by stable'
   python3 -c "import sqlite3, pandas; print(pandas.read_sql('select * from parameterspace', sqlite3.connect('${database}')).describe())"`;
 }

@@ -1,5 +1,3 @@
-import { createWriteStream } from 'node:fs';
-import { rename, rm } from 'node:fs/promises';
 import { extname } from 'node:path';
 import { Readable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
@@ -10,6 +8,7 @@ import { UsageError } from '../support/errors.js';
 import { version } from '../support/version.js';
 import { type ExportFormat, encodeRows, exportColumns, exportFormats } from './formats.js';
 import { withCommon } from './options.js';
+import { writeWhole } from './output.js';
 import { withReader } from './reader.js';
 import { openWorkbench, type Workbench } from './wire.js';
 
@@ -73,20 +72,6 @@ async function exportRows(bench: Workbench, format: ExportFormat, choice: RowCho
     await (out === undefined ? pipeline(bytes, process.stdout, { end: false }) : writeWhole(bytes, out));
   });
   if (out !== undefined) process.stdout.write(`${rows} rows in ${out}\n`);
-}
-
-/** Nobody finds half a file under its name. */
-async function writeWhole(bytes: Readable, out: string): Promise<void> {
-  const partial = `${out}.partial`;
-  try {
-    await pipeline(bytes, createWriteStream(partial));
-    await rename(partial, out);
-  } catch (error) {
-    await rm(partial, { force: true });
-    const { code, syscall } = error as NodeJS.ErrnoException;
-    if (syscall === 'open' || syscall === 'rename') throw new UsageError(`--out: ${out} cannot be written (${code})`);
-    throw error;
-  }
 }
 
 function formatOf(out: string | undefined): ExportFormat {

@@ -4,7 +4,6 @@ import { deleteKeys, kill, killWhenIdle, lift, unsavedReports } from '../roles/k
 import type { OneShot } from '../roles/oneShot.js';
 import { pause } from '../support/bell.js';
 import { UsageError } from '../support/errors.js';
-import { Patience } from '../support/patience.js';
 import { durationOption, switchOption, wholeOption, withCommon, withMetrics } from './options.js';
 import { asOneShot, openWorkbench, stopOnSignals, type Workbench } from './wire.js';
 
@@ -63,7 +62,7 @@ async function watch(bench: Workbench, looks: number, intervalMs: number): Promi
     say('nothing is left: the kill switch is on');
   };
   try {
-    await asOneShot(bench, look, new Patience(log));
+    await asOneShot(bench, look, stop.quiet);
   } finally {
     unhook();
   }

@@ -10,6 +10,8 @@ type Command = (cli: Argv) => Argv;
 
 /** Each command is loaded only when it is asked for: a worker has no use for the database's client. */
 const commands: Record<string, () => Promise<Command>> = {
+  init: async () => (await import('./init.js')).initCommand,
+  doctor: async () => (await import('./doctor.js')).doctorCommand,
   starter: async () => (await import('./starter.js')).starterCommand,
   'sql-client': async () => (await import('./sqlClient.js')).sqlClientCommand,
   'sql-client-master': async () => (await import('./sqlClient.js')).sqlClientMasterCommand,
@@ -18,6 +20,9 @@ const commands: Record<string, () => Promise<Command>> = {
   status: async () => (await import('./status.js')).statusCommand,
   verify: async () => (await import('./verify.js')).verifyCommand,
   export: async () => (await import('./export.js')).exportCommand,
+  run: async () => (await import('./run.js')).runCommand,
+  logs: async () => (await import('./logs.js')).logsCommand,
+  report: async () => (await import('./report.js')).reportCommand,
   dashboard: async () => (await import('./dashboard.js')).dashboardCommand,
   demo: async () => (await import('./demo.js')).demoCommand,
 };

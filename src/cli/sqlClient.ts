@@ -1,14 +1,15 @@
 import type { Argv } from 'yargs';
+import { storedRuns } from '../artifacts/index.js';
 import type { Ledger } from '../ledger/ledger.js';
-import { deleteKeys } from '../roles/kill.js';
+import { importRuns } from '../roles/importing.js';
+import { deleteKeys, killed } from '../roles/kill.js';
 import type { Member } from '../roles/member.js';
 import { OneShot } from '../roles/oneShot.js';
 import { sqlClient } from '../roles/sqlClient.js';
 import { sqlClientMaster } from '../roles/sqlClientMaster.js';
-import { Patience } from '../support/patience.js';
 import { ledgerOf } from './ledger.js';
 import { durationOption, switchOption, withCommon, withMetrics } from './options.js';
-import { asMember, openWorkbench, stopOnSignals, type Workbench } from './wire.js';
+import { asMember, asOneShot, openWorkbench, stopOnSignals, type Workbench } from './wire.js';
 
 const defaultGraceMs = 5000;
 
@@ -28,11 +29,22 @@ export function sqlClientCommand(cli: Argv): Argv {
         .option('c', switchOption('c', 'create the table if it is absent, then serve'))
         .option('r', switchOption('r', 'drop the table if it is there, create it, then serve: ALL RESULTS ARE LOST'))
         .option('m', switchOption('m', 'be the sql-client-master'))
+        .option('import', {
+          type: 'string',
+          requiresArg: true,
+          describe: 'rebuild rows from the runs stored below a prefix (file:… or gs://…), and end',
+        })
         .alias({ c: 'create', r: 'reset', m: 'master' })
+        .conflicts('import', ['m', 'r'])
         .example('$0 sql-client -c 1', 'the first time')
+        .example('$0 sql-client -c 1 --import gs://bucket/prefix', 'after the database was lost')
         .example('$0 sql-client -m 1', 'the same as $0 sql-client-master'),
     async (options) => {
       const master = options.m === true;
+      if (options.import !== undefined) {
+        await importFrom(options.import, openWorkbench('sql-client', options), options.c === true);
+        return;
+      }
       await serve(openWorkbench(master ? 'sql-client-master' : 'sql-client', options), {
         create: options.c === true || options.r === true,
         reset: options.r === true,
@@ -87,20 +99,44 @@ async function serve(bench: Workbench, serving: Serving): Promise<void> {
   }
 }
 
-/** Creates the tables; a reset begins a new search, so what Redis still holds of the old one goes too. */
+async function importFrom(prefix: string, bench: Workbench, create: boolean): Promise<void> {
+  const runs = storedRuns(prefix);
+  const ledger = ledgerOf(bench.config);
+  try {
+    await asOneShot(bench, async (command) => {
+      if (create) await command.insist(() => ledger.create(bench.search.definition));
+      const { completed, errors, queued, unreadable } = await importRuns(
+        command,
+        ledger,
+        runs,
+        bench.config.run.attempts,
+      );
+      process.stdout.write(
+        `imported ${completed} completed points and ${errors} errors; ${queued} are queued again, ${unreadable} runs could not be read\n`,
+      );
+    });
+  } finally {
+    await ledger.close();
+  }
+}
+
+/**
+ * Creates the tables; a reset begins a new search, so what Redis still holds of the old one goes too. Nothing while the kill
+ * switch is on: the role is not to serve.
+ */
 async function createTables({ search, log, stop }: Workbench, ledger: Ledger, reset: boolean): Promise<void> {
   const unhook = stopOnSignals(stop, log, 0);
-  const patience = new Patience(log);
+  const command = new OneShot(search, log, stop.quiet);
   try {
+    if (await killed(command)) return;
     if (reset) {
-      const command = new OneShot(search, log, patience);
       const { keys } = await deleteKeys(command, { keepRoots: true });
-      await command.close();
-      await patience.insist(() => ledger.drop(), stop.quiet);
+      await command.insist(() => ledger.drop());
       log.info({ keys }, 'the table was dropped, and what Redis held of its search');
     }
-    await patience.insist(() => ledger.create(search.definition), stop.quiet);
+    await command.insist(() => ledger.create(search.definition));
   } finally {
+    await command.close();
     unhook();
   }
 }

@@ -85,6 +85,17 @@ export function describeLattice(space: Space): string {
   return `the lattice has ${exact ? '' : 'at most '}${points.toLocaleString('en')} points`;
 }
 
+/** As `rootOf`, or the point of a parameter code. */
+export function pointNamed(space: Space, text: string | undefined): Point {
+  if (text === undefined || text.includes('=')) return rootOf(space, text);
+  try {
+    return space.decode(text);
+  } catch (error) {
+    if (error instanceof NotAPoint) throw new UsageError(`--point: ${error.message}`);
+    throw error;
+  }
+}
+
 /** The configured start, or the point that `O2=0.51,H2=8.1e-08` names. */
 function rootOf(space: Space, text: string | undefined): Point {
   const changes: Dictionary = {};

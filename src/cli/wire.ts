@@ -13,7 +13,6 @@ import type { Search } from '../roles/search.js';
 import { Space } from '../space/space.js';
 import { messageOf, Unavailable, UsageError } from '../support/errors.js';
 import { createLogger, type Logger } from '../support/logger.js';
-import type { Patience } from '../support/patience.js';
 import { type Address, serveProbes } from '../support/probes.js';
 import { Stop, Stopped } from '../support/stop.js';
 import { parseAddress } from './options.js';
@@ -55,6 +54,11 @@ export function searchOf(config: Config): Search {
   };
 }
 
+/** The names of the parameters that the search steps in. */
+export function steppedOf({ parameters }: Config): string[] {
+  return parameters.filter(({ step }) => (step ?? []).some(({ by }) => by > 0)).map(({ name }) => name);
+}
+
 /** Runs a serving role as a member of the fleet, until it ends or is told to stop; answers what it answers. */
 export async function asMember<T>(
   role: string,
@@ -85,13 +89,13 @@ export async function asMember<T>(
   }
 }
 
-/** Runs a command that comes and goes. */
+/** Runs a command that comes and goes; it waits for services for 10 s, or until that signal. */
 export async function asOneShot<T>(
   { search, log, watchedAt }: Workbench,
   act: (command: OneShot) => Promise<T>,
-  patience?: Patience,
+  until?: AbortSignal,
 ): Promise<T> {
-  const command = new OneShot(search, log, patience);
+  const command = new OneShot(search, log, until);
   try {
     if (watchedAt) {
       const { Meters, Watching } = await import('../roles/watching.js');

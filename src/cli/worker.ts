@@ -2,9 +2,9 @@ import { tmpdir } from 'node:os';
 import type { Argv } from 'yargs';
 import { createArtifactStore } from '../artifacts/index.js';
 import { WorkerRole, withScratch } from '../roles/worker.js';
-import { createSimulator } from '../simulators/index.js';
+import { createSimulator, oddities } from '../simulators/index.js';
 import { durationOption, switchOption, wholeOption, withCommon, withMetrics } from './options.js';
-import { asMember, openWorkbench } from './wire.js';
+import { asMember, openWorkbench, steppedOf } from './wire.js';
 
 /** Spot machines give 15 to 30 s of notice: what does not finish soon goes back, to run elsewhere. */
 const defaultGraceMs = 5000;
@@ -25,6 +25,7 @@ export function workerCommand(cli: Argv): Argv {
     async (options) => {
       const bench = openWorkbench('worker', options);
       const { config, stop } = bench;
+      for (const oddity of oddities(config.simulator, steppedOf(config))) bench.log.warn(oddity);
       const run = {
         timeoutSeconds: config.run.timeoutSeconds,
         parameters: bench.search.space.names,
@@ -40,6 +41,7 @@ export function workerCommand(cli: Argv): Argv {
             timeoutSeconds: config.run.timeoutSeconds,
             attempts: config.run.attempts,
             scratch,
+            storeIsLocal: config.artifacts.url.startsWith('file:'),
           }).serve();
         }),
       );

@@ -7,7 +7,6 @@ import type { Search } from '../roles/search.js';
 import { refuseOther } from '../roles/table.js';
 import { messageOf, UsageError } from '../support/errors.js';
 import type { Logger } from '../support/logger.js';
-import { Patience } from '../support/patience.js';
 import type { Stop } from '../support/stop.js';
 import { version } from '../support/version.js';
 import { Actions } from './actions.js';
@@ -46,7 +45,7 @@ interface Means {
  */
 export async function serveDashboard(means: Means, settings: DashboardSettings): Promise<void> {
   const { search, ledger, reader, store, log, stop } = means;
-  const command = new OneShot(search, log, new Patience(log));
+  const command = new OneShot(search, log, stop.quiet);
   const check = async () => refuseOther(search, await ledger.fingerprint());
   const follower = new Follower(reader, () => snapshotOf(search), check, log);
   const pulse = new Pulse(command, follower);

@@ -73,8 +73,12 @@ export class Connection {
   ) {
     const options: RedisOptions = { ...addressOf(url, prefix), ...behaviour, connectionName: name };
     this.redis = new Redis({ ...options, replyMapping: 'legacy' });
+    // One outage has one name, however many ways it shows.
     this.redis.on('error', (error) => {
-      this.trouble = messageOf(error);
+      this.trouble ||= messageOf(error);
+    });
+    this.redis.on('close', () => {
+      this.trouble ||= 'the connection was lost';
     });
     this.redis.on('ready', () => {
       this.trouble = '';
@@ -118,8 +122,9 @@ export class Connection {
   /** Resolves when commands can be sent; rejects when the attempt under way fails. */
   private async connected(): Promise<void> {
     if (this.redis.status === 'ready') return;
+    if (this.closed) throw new Error('connection closed');
     // A client that found no Sentinel or node of a Cluster that answers has ended; the next call tries anew.
-    if (this.redis.status === 'wait' || (this.redis.status === 'end' && !this.closed)) {
+    if (this.redis.status === 'wait' || this.redis.status === 'end') {
       await this.redis.connect();
       return;
     }
@@ -143,12 +148,12 @@ const behaviour: RedisOptions = {
   lazyConnect: true,
   enableOfflineQueue: false,
   autoResendUnfulfilledCommands: false,
-  // What is under way when a connection breaks fails with it: with null, ioredis would never settle such a command.
+  // Not null: what is under way when a connection breaks would never be answered, nor refused.
   maxRetriesPerRequest: 0,
   connectTimeout: 5000,
   socketTimeout: (blockSeconds + 5) * 1000,
   maxLoadingRetryTime: 1000,
-  retryStrategy: (times) => Math.min(50 * 2 ** Math.min(times, 6), 2000) * (0.5 + Math.random() / 2),
+  retryStrategy: (times) => Math.min(50 * 2 ** Math.min(times, 6), 1000) * (0.5 + Math.random() / 2),
   reconnectOnError: (error) => /^(READONLY|UNBLOCKED|MOVED|CLUSTERDOWN)/.test(error.message),
 };
 

@@ -1,31 +1,36 @@
-import { clearKill, type Kill, pullKill } from '../queue/fleet.js';
+import { clearKill, type Kill, pullKill, readKill } from '../queue/fleet.js';
 import { type Look, look } from '../queue/look.js';
 import type { OneShot } from './oneShot.js';
 
 const scanned = 1000;
 
-export async function kill({ session, patience }: OneShot, how: Kill): Promise<void> {
-  await patience.insist(() => pullKill(session, how));
+export async function kill(command: OneShot, how: Kill): Promise<void> {
+  await command.insist(() => pullKill(command.session, how));
 }
 
-export async function lift({ session, patience }: OneShot): Promise<void> {
-  await patience.insist(() => clearKill(session));
+export async function lift(command: OneShot): Promise<void> {
+  await command.insist(() => clearKill(command.session));
+}
+
+/** Whether the switch is on. */
+export async function killed(command: OneShot): Promise<boolean> {
+  return (await command.insist(() => readKill(command.session))) !== undefined;
 }
 
 /** Pulls the switch once every list, lease and batch was empty in so many looks in a row. */
 export async function killWhenIdle(
-  { session, patience }: OneShot,
+  command: OneShot,
   looks: number,
   between: () => Promise<void>,
   onLook: (seen: Look, emptyInRow: number) => void,
 ): Promise<void> {
   for (let inRow = 0; inRow < looks; ) {
-    const seen = await patience.insist(() => look(session));
+    const seen = await command.insist(() => look(command.session));
     inRow = seen.empty ? inRow + 1 : 0;
     onLook(seen, inRow);
     if (inRow < looks) await between();
   }
-  await patience.insist(() => pullKill(session, 'now'));
+  await command.insist(() => pullKill(command.session, 'now'));
 }
 
 /**
@@ -33,20 +38,20 @@ export async function killWhenIdle(
  * it held last.
  */
 export async function deleteKeys(
-  { session, patience }: OneShot,
+  command: OneShot,
   { keepRoots } = { keepRoots: false },
 ): Promise<{ keys: number; held: Look }> {
-  const { keys, connection } = session;
-  const held = await patience.insist(() => look(session));
+  const { keys, connection } = command.session;
+  const held = await command.insist(() => look(command.session));
   const pattern = `${keys.prefix.replaceAll(/[\\*?[\]]/g, '\\$&')}*`;
   let deleted = 0;
   for (let cursor = '0'; ; ) {
-    const [next, found] = await patience.insist(() =>
+    const [next, found] = await command.insist(() =>
       connection.ask((redis) => redis.scan(cursor, 'MATCH', pattern, 'COUNT', scanned)),
     );
     const kept = keepRoots ? keys.list('main_sql_Q') : undefined;
     const ours = found.filter((key) => key.startsWith(keys.prefix) && key !== kept);
-    if (ours.length > 0) deleted += await patience.insist(() => connection.ask((redis) => redis.unlink(...ours)));
+    if (ours.length > 0) deleted += await command.insist(() => connection.ask((redis) => redis.unlink(...ours)));
     if (next === '0') return { keys: deleted, held };
     cursor = next;
   }

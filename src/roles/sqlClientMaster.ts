@@ -42,19 +42,11 @@ export async function sqlClientMaster(member: Member, ledger: Ledger, options: {
 async function admitAll(member: Member, ledger: Ledger): Promise<void> {
   const { stop } = member;
   while (!stop.quiet.aborted || (await draining(member))) {
-    const batch = await member.insist(() => nextProposals(member));
+    const batch = await member.insist(() => member.batches.take('main_sql_Q', batchSize));
     if (batch) await admit(member, ledger, batch);
     else if (stop.quiet.aborted) await pause(lookMs, stop.abort);
     else await member.awaitWork('main_sql_Q');
   }
-}
-
-async function nextProposals(member: Member): Promise<Batch | undefined> {
-  for (const source of proposalLists) {
-    const batch = await member.batches.take(source, batchSize);
-    if (batch) return batch;
-  }
-  return undefined;
 }
 
 /** Gives each point of a batch its row, then its place in main_Q. May be repeated: its effect comes once. */
@@ -113,8 +105,7 @@ class Keeper {
   async checkUntilOpen(): Promise<void> {
     const { member } = this;
     while (!member.stop.quiet.aborted) {
-      await member.insist(() => this.check(), member.stop.quiet);
-      if ((await member.insist(() => look(member.session))).generation !== undefined) break;
+      if (await member.insist(() => this.check(), member.stop.quiet)) break;
       await pause(lookMs, member.stop.quiet);
     }
     await member.opened();
@@ -136,8 +127,8 @@ class Keeper {
     }
   }
 
-  /** One look at Redis and SQL: whole, or to be rebuilt; over, or to be closed. */
-  private async check(): Promise<void> {
+  /** One look at Redis and SQL: whole, or to be rebuilt; over, or to be closed. Answers whether it was found whole. */
+  private async check(): Promise<boolean> {
     const { member, ledger } = this;
     const [seen, recorded, runId] = await Promise.all([
       look(member.session),
@@ -147,9 +138,10 @@ class Keeper {
     const reason = this.rebuildNow ? 'asked for by --rebuild' : wrong(seen, recorded, runId);
     if (reason !== undefined) {
       if (await this.rebuild(reason)) this.rebuildNow = false;
-    } else if (seen.empty && (!seen.closed || this.asksSqlNow())) {
-      await this.tryToClose(seen);
+      return false;
     }
+    if (seen.empty && (!seen.closed || this.asksSqlNow())) await this.tryToClose(seen);
+    return true;
   }
 
   private async rebuild(reason: string): Promise<boolean> {
@@ -204,6 +196,8 @@ class Keeper {
     if (now - this.sweptAt < this.sweepMs) return;
     this.sweptAt = now;
     await sweep(this.member, this.sweepMs);
+    const strays = await this.member.batches.take('processing_Q:strays', batchSize);
+    if (strays) await admit(this.member, this.ledger, strays);
     const orphan = await this.member.batches.adopt(proposalLists);
     if (!orphan) return;
     this.member.log.warn(`took over ${orphan.elements.length} proposals from a master that died`);

@@ -1,10 +1,10 @@
 import type { ErrorChoice, Ledger, PointRow } from '../ledger/ledger.js';
-import { readKill } from '../queue/fleet.js';
 import { Leases } from '../queue/leases.js';
 import { encode } from '../queue/messages.js';
 import type { Point } from '../space/space.js';
 import { pause } from '../support/bell.js';
 import { Unavailable, UsageError } from '../support/errors.js';
+import { killed } from './kill.js';
 import type { OneShot } from './oneShot.js';
 import { elementOf } from './proposals.js';
 import { parentPaths } from './rebuild.js';
@@ -15,7 +15,7 @@ const retryAtOnce = 500;
 
 /** Whether the kill switch keeps a command from doing anything. */
 async function stopped(command: OneShot): Promise<boolean> {
-  if (!(await command.insist(() => readKill(command.session)))) return false;
+  if (!(await killed(command))) return false;
   command.log.info('the kill switch is on: nothing to do; `kill --clear` lifts it');
   return true;
 }

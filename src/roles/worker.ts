@@ -1,11 +1,14 @@
-import { mkdtemp, rm } from 'node:fs/promises';
+import { mkdir, readdir, rm } from 'node:fs/promises';
+import { join } from 'node:path';
 import type { ArtifactStore } from '../artifacts/store.js';
+import { sightings } from '../queue/fleet.js';
 import type { Lease } from '../queue/leases.js';
 import { decodeTravel, encode, Malformed } from '../queue/messages.js';
 import { Renewer } from '../queue/renewer.js';
 import type { Simulator } from '../simulators/simulator.js';
 import { Bell, pause } from '../support/bell.js';
 import { MachineFault, messageOf, Unavailable } from '../support/errors.js';
+import { hasEnded, thisProcess } from '../support/owner.js';
 import { Stopped } from '../support/stop.js';
 import { Bench } from './bench.js';
 import { Finisher } from './finisher.js';
@@ -23,6 +26,8 @@ export interface WorkerOptions {
   attempts: number;
   /** Where runs get their directories. */
   scratch: string;
+  /** What this machine stores, no other reads: a fleet on several hosts finds few parents' files. */
+  storeIsLocal: boolean;
 }
 
 /** Points are leased ahead for about this long, so that quick runs go by the hundred and slow ones one by one. */
@@ -36,6 +41,7 @@ const mostCodesTold = 20;
 const lastWordMs = 4000;
 const shortestPauseMs = 5;
 const longestPauseMs = 250;
+const forgetMs = 600_000;
 
 /**
  * Runs points. Its duties:
@@ -88,6 +94,7 @@ export class WorkerRole {
       if (!(await member.join())) return false;
       await member.opened();
       await this.bench.ready();
+      if (this.simulator.keepsFiles && this.options.storeIsLocal) await this.warnOfOtherHosts();
       member.log.info({ slots: this.options.concurrency }, 'serving: points run here');
       await this.serveUntilStopped();
       return this.over;
@@ -96,6 +103,20 @@ export class WorkerRole {
       await this.simulator.close();
       await this.store.close();
     }
+  }
+
+  private async warnOfOtherHosts(): Promise<void> {
+    const { member } = this;
+    const roles = await member.insist(() => sightings(member.session, forgetMs), member.stop.quiet);
+    const others = roles.filter(
+      ({ role, host, silentMs }) =>
+        role === 'worker' && host !== member.facts.host && silentMs <= member.search.leaseMs,
+    );
+    if (others.length === 0) return;
+    const hosts = [...new Set(others.map(({ host }) => host))].join(', ');
+    member.log.warn(
+      `artifacts.url is a folder, but workers run on other hosts too (${hosts}): a bucket serves them all`,
+    );
   }
 
   private async serveUntilStopped(): Promise<void> {
@@ -271,9 +292,16 @@ export class WorkerRole {
   }
 }
 
-/** A scratch folder of this worker's own, gone when it ends. */
+const scratchPrefix = 'atmos-fleet-runs-';
+
+/** A scratch folder of this worker's own, gone when it ends; those of workers that were killed go now. */
 export async function withScratch<T>(parent: string, use: (folder: string) => Promise<T>): Promise<T> {
-  const folder = await mkdtemp(`${parent}/atmos-fleet-runs-`);
+  for (const name of await readdir(parent)) {
+    const left = name.startsWith(scratchPrefix) && hasEnded(name.slice(scratchPrefix.length));
+    if (left) await rm(join(parent, name), { recursive: true, force: true });
+  }
+  const folder = join(parent, scratchPrefix + thisProcess);
+  await mkdir(folder, { recursive: true });
   try {
     return await use(folder);
   } finally {

@@ -33,7 +33,7 @@ export function startDist(): Promise<Dist> {
 async function load(): Promise<Dist> {
   const bring = <T>(path: string) =>
     import(/* @vite-ignore */ new URL(`../../dist/${path}`, import.meta.url).href) as Promise<T>;
-  const [config, wire, ledgers, member, client, master, worker, artifacts, simulators, looks, oneShot, stops, log] =
+  const [config, wire, tables, member, client, master, worker, artifacts, simulators, looks, oneShot, stops, log] =
     await Promise.all([
       bring<typeof import('../../src/config/config.js')>('config/config.js'),
       bring<typeof import('../../src/cli/wire.js')>('cli/wire.js'),
@@ -59,7 +59,7 @@ async function load(): Promise<Dist> {
     serve(role, configPath) {
       const settings = config.loadConfig({ path: configPath, env: {} });
       const search = wire.searchOf(settings);
-      const rows = ledgers.ledgerOf(settings);
+      const rows = tables.ledgerOf(settings);
       const stop = new stops.Stop();
       const joined = new member.Member(role, search, silent, stop);
       const act = async () => {
@@ -71,7 +71,14 @@ async function load(): Promise<Dist> {
         const { timeoutSeconds, attempts } = settings.run;
         const store = await artifacts.createArtifactStore(settings.artifacts.url, settings.name);
         const simulator = simulators.createSimulator(settings.simulator, { timeoutSeconds, stable: settings.stable });
-        const options = { concurrency: 1, exitWhenDone: false, timeoutSeconds, attempts, scratch: '/nonexistent' };
+        const options = {
+          concurrency: 1,
+          exitWhenDone: false,
+          timeoutSeconds,
+          attempts,
+          scratch: '/nonexistent',
+          storeIsLocal: true,
+        };
         await new worker.WorkerRole(joined, simulator, store, options).serve();
       };
       const ended = act()

@@ -1,7 +1,8 @@
 // Loaded before a role (`node --import`): ends its process before or after one of its calls to Redis, SQL or the disk, or lets
 // the call take effect and then reports a failure. What the program itself is made of knows nothing of it.
 //
-// FAULT: JSON, { form: 'before' | 'after' | 'lied', and either site and nth (which call of that site, from 1), or k (which call) }
+// FAULT: JSON, { form: 'before' | 'after' | 'lied' } and site (its first call), or k (the k-th call of all, from 1); without
+// either the first call of every site.
 // FAULT_SITES: a file that each site is added to, a line each, when it is first met.
 import { createHash } from 'node:crypto';
 import fs, { appendFileSync, readdirSync, readFileSync, writeSync } from 'node:fs';
@@ -11,18 +12,18 @@ import { isMainThread } from 'node:worker_threads';
 const require = createRequire(import.meta.url);
 const plan = JSON.parse(process.env.FAULT ?? 'null');
 const sitesFile = process.env.FAULT_SITES;
-const calls = new Map();
+const met = new Set();
 let count = 0;
 
 /** Counts a call; answers the form of the fault that is due at it. */
 function due(site) {
-  count++;
-  const nth = (calls.get(site) ?? 0) + 1;
-  calls.set(site, nth);
-  if (sitesFile && nth === 1) appendFileSync(sitesFile, `${site}\n`);
-  if (!plan || (plan.k === undefined ? site !== plan.site || nth !== (plan.nth ?? 1) : count !== plan.k))
-    return undefined;
-  writeSync(2, `${JSON.stringify({ fault: plan.form, site, k: count })}\n`);
+  const k = ++count;
+  const first = !met.has(site);
+  met.add(site);
+  if (sitesFile && first) appendFileSync(sitesFile, `${site}\n`);
+  if (!plan) return undefined;
+  if (plan.k === undefined ? !first || (plan.site ?? site) !== site : plan.k !== k) return undefined;
+  writeSync(2, `${JSON.stringify({ fault: plan.form, site, k })}\n`);
   return plan.form;
 }
 
@@ -47,10 +48,11 @@ for (const file of readdirSync(folder)) {
 }
 
 /** A command and the kind of its key, without what differs from one process or search to another. */
-function redisSite({ name, args }) {
+function redisSite({ name: given, args }) {
+  const name = given.toLowerCase();
   if (name === 'evalsha' || name === 'eval') {
     const sha = name === 'eval' ? createHash('sha1').update(args[0]).digest('hex') : args[0];
-    return `${name} ${scripts.get(sha)}`;
+    return `script ${scripts.get(sha)}`;
   }
   const key = typeof args[0] === 'string' && args[0].startsWith('{') ? args[0].replace(/^\{[^}]*\}:/, '') : '';
   const field = name === 'hget' || name === 'lindex' ? args[1] : '';
@@ -80,14 +82,18 @@ if (isMainThread) {
       const text = (typeof query === 'string' ? query : query.sql)
         .replaceAll(/\s+/g, ' ')
         .replaceAll(/ ?\(?\?[?, ()]*/g, '?');
-      return around(`sql ${text.slice(0, 90)}`, () => _query.call(this, connection, query), lostConnection);
+      return around(
+        `sql ${text.replaceAll(/crash_\d+/g, 'T').slice(0, 90)}`,
+        () => _query.call(this, connection, query),
+        lostConnection,
+      );
     };
   }
 
   const brokenDisk = () => {
     throw Object.assign(new Error('EIO: i/o error'), { code: 'EIO', syscall: 'write' });
   };
-  for (const name of ['mkdir', 'rm', 'rename', 'writeFile', 'copyFile', 'mkdtemp']) {
+  for (const name of ['mkdir', 'rm', 'rename', 'writeFile', 'copyFile']) {
     const original = fs.promises[name];
     fs.promises[name] = (...args) => {
       const place = String(args[0]).includes('.incoming')

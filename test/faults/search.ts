@@ -23,7 +23,7 @@ export class TestSearch {
   readonly redis: Redis;
   readonly configPath: string;
   readonly folder = temporaryFolder();
-  private sql: Promise<Connection> | undefined;
+  private sql: Connection | undefined;
   private observer: Observer | undefined;
 
   constructor(
@@ -37,13 +37,13 @@ export class TestSearch {
       this.configPath,
       stringify({
         name,
-        redis: { url: urls.redis ?? `unix:${services.redis.url}` },
+        redis: { url: urls.redis ?? services.redis.url },
         database: { url: urls.database ?? services.mariadb.url, table: this.table },
         artifacts: { url: 'file:./runs' },
         ...config,
       }),
     );
-    this.redis = new Redis(services.redis.url, {
+    this.redis = new Redis(services.redis.socket, {
       lazyConnect: true,
       maxRetriesPerRequest: null,
       replyMapping: 'legacy',
@@ -58,15 +58,18 @@ export class TestSearch {
 
   readonly key = (part: string): string => `{${this.name}}:${part}`;
 
+  /** On a connection of the test's own, made anew after it broke. */
   async query<T = RowDataPacket>(text: string): Promise<T[]> {
-    this.sql ??= createConnection({ uri: this.services.mariadb.url, multipleStatements: true });
-    const connection = await this.sql;
-    connection.on('error', () => undefined);
+    if (!this.sql) {
+      this.sql = await createConnection({ uri: this.services.mariadb.url, multipleStatements: true });
+      this.sql.on('error', () => undefined); // The next query tells.
+    }
     try {
-      const [rows] = await connection.query(text);
+      const [rows] = await this.sql.query(text);
       return rows as T[];
     } catch (error) {
-      if ((error as { fatal?: boolean }).fatal) this.sql = undefined;
+      this.sql?.destroy();
+      this.sql = undefined;
       throw error;
     }
   }
@@ -141,6 +144,6 @@ export class TestSearch {
   private async close(): Promise<void> {
     this.redis.disconnect();
     await this.observer?.close();
-    await this.sql?.then((connection) => connection.destroy()).catch(() => undefined);
+    this.sql?.destroy();
   }
 }

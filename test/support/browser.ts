@@ -17,13 +17,18 @@ const quiet = [
 
 let browser: Promise<Browser> | undefined;
 
-/** One Chromium a test file. Asked for outside the tests, so that it lives as long as the file. */
-export function startBrowser(): void {
+/** Starts the Chromium that is on the PATH. */
+export function launchBrowser(): Promise<Browser> {
   const names = ['chromium', 'chromium-browser', 'google-chrome'];
   const places = (process.env.PATH ?? '').split(':').flatMap((folder) => names.map((name) => join(folder, name)));
   const executablePath = places.find((path) => existsSync(path));
   if (!executablePath) throw new Error('no Chromium on the PATH: scripts/test installs it');
-  browser = chromium.launch({ executablePath, args: ['--no-sandbox', '--disable-component-update', ...quiet] });
+  return chromium.launch({ executablePath, args: ['--no-sandbox', '--disable-component-update', ...quiet] });
+}
+
+/** One Chromium a test file. Asked for outside the tests, so that it lives as long as the file. */
+export function startBrowser(): void {
+  browser = launchBrowser();
   atEnd(async () => (await browser)?.close());
 }
 

@@ -20,6 +20,11 @@ export class Random {
     return Number(Math.exp(this.real(Math.log(from), Math.log(to))).toPrecision(digits));
   }
 
+  pick<T>(from: readonly T[]): T {
+    if (from.length === 0) throw new Error('nothing to pick from');
+    return from[this.whole(0, from.length - 1)] as T;
+  }
+
   chance(probability: number): boolean {
     return this.real() < probability;
   }

@@ -2,9 +2,9 @@ import { createHash } from 'node:crypto';
 import Database from 'better-sqlite3';
 import { Ledger } from '../../src/ledger/ledger.js';
 
-/** Six axes around the Earth's air: what a large search looks like. The filler N2 takes the rest. */
+/** Six axes around the Earth's air, 1,131,350 points: what a large search looks like. The filler N2 takes the rest. */
 export const syntheticParameters = {
-  O2: { start: 0.21, step: 0.01, max: 0.4 },
+  O2: { start: 0.21, step: 0.01, max: 0.5 },
   N2: { start: 0.7772982887, filler: true },
   H2O: { start: 0.0123, step: 0.005, max: 0.08 },
   CH4: { start: 0.00000163, step: 0.005, max: 0.05 },
@@ -20,7 +20,7 @@ function valuesOf(name: string): number[] {
   const { start, step, max } = syntheticParameters[name as 'O2'];
   const values = [start];
   for (let count = 1; count * step <= max + 1e-12; count++) values.push(Number((count * step).toFixed(6)));
-  return values;
+  return [...new Set(values)];
 }
 
 /** The n-th point of a walk over the whole lattice that jumps about, its numbers in the order of the names. */
@@ -39,8 +39,13 @@ function pointOf(n: number): number[] {
 }
 
 /** Fills a SQLite file with so many rows of plausible climates; 97 of 100 settled, one of a thousand an error. */
-export async function fillSynthetic(path: string, fingerprint: string, rows: number, from = 0): Promise<void> {
-  const ledger = new Ledger(`sqlite:${path}`, 'parameterspace', names);
+export async function fillSynthetic(
+  path: string,
+  fingerprint: string,
+  rows: number,
+  { from = 0, table = 'parameterspace' } = {},
+): Promise<void> {
+  const ledger = new Ledger(`sqlite:${path}`, table, names);
   await ledger.create(fingerprint);
   await ledger.close();
   const db = new Database(path);
@@ -60,7 +65,7 @@ export async function fillSynthetic(path: string, fingerprint: string, rows: num
     ],
   ];
   const insert = db.prepare(
-    `insert into parameterspace (${columns.join(', ')}) values (${columns.map(() => '?').join(', ')})`,
+    `insert into ${table} (${columns.join(', ')}) values (${columns.map(() => '?').join(', ')})`,
   );
   db.transaction(() => {
     for (let n = from; n < from + rows; n++) insert.run(...rowOf(n));

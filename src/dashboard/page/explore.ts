@@ -25,6 +25,8 @@ export class Explorer {
   private limits = new Map<string, Limit>();
   private shown: { cells?: Cells; dots?: Dots; lines?: Dots } = {};
   private controlsFor = '';
+  /** How often the map was drawn with new numbers. */
+  private drawn = 0;
   private stale = false;
   private busy = false;
 
@@ -78,6 +80,7 @@ export class Explorer {
     this.caption();
     this.draw();
     this.list(lines);
+    part('map').dataset.drawn = String(++this.drawn);
   }
 
   private async loadMap(selection: string): Promise<{ cells: Cells } | { dots: Dots }> {

@@ -1,4 +1,4 @@
-import { type Beat, type ErrorGroup, kinds, type Now, type RoleSight } from '../api.js';
+import { type Beat, type ErrorGroup, type Kind, kinds, type Now, type RoleSight } from '../api.js';
 import { beatsOption, type Chart, chartIn } from './charts.js';
 import { button, element, part, table } from './dom.js';
 import { ago, brief, count } from './format.js';
@@ -29,8 +29,8 @@ export class NowView {
     part('troubles').replaceChildren(
       ...[...now.troubles, ...now.damage.map(mended)].map((text) => element('p', {}, text)),
     );
-    part('tiles').replaceChildren(...tiles(now));
-    this.showBar(now);
+    part('tiles').replaceChildren(...tilesOf(now.rows, now.counts), ...paceTiles(now));
+    showBar(now.counts, now.rows);
     part('lists').replaceChildren(listTable(now));
     part('roles').replaceChildren(rolesTable(now.roles, this.choosePoint));
     part('errors').replaceChildren(errorsTable(now.errors));
@@ -42,17 +42,18 @@ export class NowView {
   draw(): void {
     this.chart.setOption(beatsOption(this.beats, palette()), { notMerge: true });
   }
+}
 
-  private showBar({ counts, rows }: Now): void {
-    const parts = kinds.toReversed().map((kind) => {
-      const made = element('i', { class: kind });
-      made.style.width = `${(100 * counts[kind]) / Math.max(1, rows)}%`;
-      return made;
-    });
-    const words = kinds.toReversed().map((kind) => `${kindTitles[kind].toLowerCase()} ${count(counts[kind])}`);
-    part('bar').replaceChildren(...parts);
-    part('bar').setAttribute('aria-label', `Points by state: ${words.join(', ')}`);
-  }
+/** The shares of the states as one bar. */
+export function showBar(counts: Record<Kind, number>, rows: number): void {
+  const parts = kinds.toReversed().map((kind) => {
+    const made = element('i', { class: kind });
+    made.style.width = `${(100 * counts[kind]) / Math.max(1, rows)}%`;
+    return made;
+  });
+  const words = kinds.toReversed().map((kind) => `${kindTitles[kind].toLowerCase()} ${count(counts[kind])}`);
+  part('bar').replaceChildren(...parts);
+  part('bar').setAttribute('aria-label', `Points by state: ${words.join(', ')}`);
 }
 
 const mended = (damage: string) => `Redis lost something, a master will mend it: ${damage}`;
@@ -70,15 +71,28 @@ function statusClass({ kill, done, troubles }: Now): string {
   return done ? 'over' : 'going';
 }
 
-function tiles(now: Now): HTMLElement[] {
-  const tile = (title: string, value: string, kind = '') =>
-    element('div', { class: `tile ${kind}` }, element('dt', {}, title), element('dd', { 'data-tile': title }, value));
+function tile(title: string, value: string, kind = ''): HTMLElement {
+  return element(
+    'div',
+    { class: `tile ${kind}` },
+    element('dt', {}, title),
+    element('dd', { 'data-tile': title }, value),
+  );
+}
+
+/** Rows by state. */
+export function tilesOf(rows: number, counts: Record<Kind, number>): HTMLElement[] {
   return [
-    tile('Points', count(now.rows)),
-    ...kinds.toReversed().map((kind) => tile(kindTitles[kind], count(now.counts[kind]), kind)),
-    tile('Settled a second', now.rate === null ? '–' : brief(Number(now.rate.toPrecision(3)))),
-    tile('Frontier', count(now.frontier)),
-    tile('Workers', count(now.roles.filter(({ role, alive }) => role === 'worker' && alive).length)),
+    tile('Points', count(rows)),
+    ...kinds.toReversed().map((kind) => tile(kindTitles[kind], count(counts[kind]), kind)),
+  ];
+}
+
+function paceTiles({ rate, frontier, roles }: Now): HTMLElement[] {
+  return [
+    tile('Settled a second', rate === null ? '–' : brief(Number(rate.toPrecision(3)))),
+    tile('Frontier', count(frontier)),
+    tile('Workers', count(roles.filter(({ role, alive }) => role === 'worker' && alive).length)),
   ];
 }
 
@@ -109,7 +123,7 @@ function rolesTable(roles: readonly RoleSight[], choose: (code: string) => void)
   return made;
 }
 
-function errorsTable(errors: readonly ErrorGroup[]): HTMLElement {
+export function errorsTable(errors: readonly ErrorGroup[]): HTMLElement {
   if (errors.length === 0) return element('p', { class: 'quiet' }, 'None.');
   return table(
     ['#count', 'kind', '~message'],

@@ -4,7 +4,15 @@ import type { Cell, Execution, Sandbox } from '../../sandboxes/sandbox.js';
 import { onDisk, readFirst } from '../../support/files.js';
 import { failure } from '../failure.js';
 import type { Attempt, Outcome, Simulator } from '../simulator.js';
-import { climaPaths, inputPaths, photochemPaths, readTemplates, stalePaths, type Templates } from './checkout.js';
+import {
+  climaPaths,
+  couplingPaths,
+  inputPaths,
+  photochemPaths,
+  readTemplates,
+  stalePaths,
+  type Templates,
+} from './checkout.js';
 import { type Climate, judgeClima } from './clima.js';
 import { flawOf } from './fortran.js';
 import { climaFile, speciesFile } from './inputs.js';
@@ -158,7 +166,10 @@ class AtmosRun {
   }
 
   private async clima(photochem: Converged, photochemSeconds: number): Promise<Outcome> {
+    const couplings = this.collect(couplingPaths); // only to be kept: it need not hold up the climate
+    couplings.catch(() => {});
     const ended = await this.execute(this.options.clima, 'Clima_log.txt');
+    await couplings;
     const climaSeconds = this.seconds() - photochemSeconds;
     const files = await this.collect(climaPaths);
     if (ended.ending === 'timeout') return this.timedOut('the climate program', ended.log);

@@ -1,0 +1,133 @@
+import type { Argv } from 'yargs';
+import { createArtifactStore } from '../artifacts/index.js';
+import { type Config, withoutPassword } from '../config/config.js';
+import { tryRights } from '../ledger/rights.js';
+import { readKill } from '../queue/fleet.js';
+import type { OneShot } from '../roles/oneShot.js';
+import { refuseOther } from '../roles/table.js';
+import { createSimulator } from '../simulators/index.js';
+import { MachineFault, messageOf, Unavailable } from '../support/errors.js';
+import { ledgerOf } from './ledger.js';
+import { withCommon } from './options.js';
+import { describeLattice } from './starter.js';
+import { asOneShot, openWorkbench, type Workbench } from './wire.js';
+
+/** What is found, line by line. Throws where something is wrong; `advice` says what to do then. */
+interface Check {
+  name: string;
+  advice: string;
+  look(): Promise<string[]>;
+}
+
+export function doctorCommand(cli: Argv): Argv {
+  return cli.command(
+    'doctor',
+    'check all that the roles will need: configuration, Redis, database, simulator, artifacts; exit 1 where something is wrong',
+    (yargs) => withCommon(yargs).example('$0 doctor', 'before the first run, and when nothing moves'),
+    async (options) => {
+      const bench = openWorkbench('doctor', { ...options, logLevel: options.logLevel ?? 'error' });
+      say('ok     configuration', [describeLattice(bench.search.space)]);
+      const wrong = await asOneShot(bench, async (command) => {
+        let count = 0;
+        for (const check of checks(bench, command)) if (!(await passes(check))) count++;
+        return count;
+      });
+      process.stdout.write(wrong === 0 ? '\nAll is well.\n' : `\n${wrong} of 5 checks found something wrong.\n`);
+      if (wrong > 0) process.exitCode = 1;
+    },
+  );
+}
+
+function checks(bench: Workbench, command: OneShot): Check[] {
+  const { config } = bench;
+  return [
+    {
+      name: 'Redis',
+      advice: `is there a Redis at ${withoutPassword(config.redis.url)}? Set redis.url, or REDIS_URL where it has a password`,
+      look: () => lookAtRedis(command),
+    },
+    {
+      name: 'database',
+      advice: `the user of ${withoutPassword(config.database.url)} has to create, read and write tables there`,
+      look: () => lookAtDatabase(bench),
+    },
+    {
+      name: 'simulator',
+      advice: 'see simulator in the configuration: for Docker, is the engine up and may this user reach it?',
+      look: () => lookAtSimulator(config, bench.search.space.names),
+    },
+    {
+      name: 'artifacts',
+      advice: `${config.artifacts.url} has to be there and writable`,
+      look: () => lookAtArtifacts(config),
+    },
+  ];
+}
+
+async function passes({ name, advice, look }: Check): Promise<boolean> {
+  try {
+    say(`ok     ${name}`, await look());
+    return true;
+  } catch (error) {
+    const known = error instanceof Unavailable || error instanceof MachineFault || error instanceof Error;
+    if (!known) throw error;
+    say(`WRONG  ${name}`, [withoutPassword(messageOf(error)), `-> ${advice}`]);
+    return false;
+  }
+}
+
+function say(title: string, lines: readonly string[]): void {
+  process.stdout.write(`${[title, ...lines.map((line) => `       ${line}`)].join('\n')}\n`);
+}
+
+async function lookAtRedis({ session }: OneShot): Promise<string[]> {
+  const info = await session.connection.ask((redis) => redis.info());
+  const fact = (name: string) => new RegExp(`^${name}:(\\S+)`, 'm').exec(info)?.[1] ?? 'unknown';
+  const policy = fact('maxmemory_policy');
+  if (policy.startsWith('allkeys-')) {
+    throw new Error(`it may evict any key (maxmemory-policy ${policy}) and so lose points: set it to noeviction`);
+  }
+  const kill = await readKill(session);
+  return [
+    `version ${fact('redis_version')}, maxmemory-policy ${policy}`,
+    ...(fact('aof_enabled') === '1' ? [] : ['no append-only file: after a restart the search is rebuilt from SQL']),
+    ...(kill ? ['the kill switch is on: `kill --clear` lifts it'] : []),
+  ];
+}
+
+async function lookAtDatabase({ config, search }: Workbench): Promise<string[]> {
+  const { url, table } = config.database;
+  await tryRights(url, table);
+  const ledger = ledgerOf(config);
+  try {
+    refuseOther(search, await ledger.fingerprint());
+    const { states } = await ledger.counts();
+    const rows = Object.values(states).reduce((total, count) => total + count, 0);
+    return [`table ${table} has ${rows.toLocaleString('en')} rows`];
+  } catch (error) {
+    if (error instanceof Unavailable) return [error.message];
+    throw error;
+  } finally {
+    await ledger.close();
+  }
+}
+
+async function lookAtSimulator({ simulator: settings, run }: Config, parameters: readonly string[]): Promise<string[]> {
+  const simulator = createSimulator(settings, { timeoutSeconds: run.timeoutSeconds, parameters });
+  try {
+    await simulator.prepare();
+    return [`${settings.kind} is ready`, ...Object.entries(simulator.facts).map(([name, fact]) => `${name} ${fact}`)];
+  } finally {
+    await simulator.close();
+  }
+}
+
+async function lookAtArtifacts({ artifacts, name }: Config): Promise<string[]> {
+  const store = await createArtifactStore(artifacts.url, name);
+  try {
+    await store.check();
+    return [artifacts.url];
+  } finally {
+    await store.close();
+  }
+}

@@ -1,0 +1,52 @@
+import { readFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import type { Argv } from 'yargs';
+import { createArtifactStore } from '../artifacts/index.js';
+import { withRunFiles } from '../dashboard/runFiles.js';
+import { describeRow } from '../dashboard/sight.js';
+import { findPoint } from '../roles/point.js';
+import { UsageError } from '../support/errors.js';
+import { withCommon } from './options.js';
+import { withReader } from './reader.js';
+import { printable } from './sight.js';
+import { openWorkbench } from './wire.js';
+
+/** What the simulators call the output of their programs: fleet_log.txt, Photo_log.txt, Clima_log.txt. */
+const isLog = /(^|\/)\w+_log\.txt$/;
+
+export function logsCommand(cli: Argv): Argv {
+  return cli.command(
+    'logs',
+    'show what the run of a point said: its message and the output of its programs',
+    (yargs) =>
+      withCommon(yargs)
+        .option('point', { type: 'string', requiresArg: true, demandOption: true, describe: 'a hash or a code' })
+        .example('$0 logs --point 898af16dad7e00a834f2a63b66419f02', 'why did it fail?'),
+    async (options) => {
+      const bench = openWorkbench('logs', options);
+      const { config, search } = bench;
+      const { row } = await withReader(bench, (reader) => findPoint(reader, search.space, options.point));
+      if (!row) throw new UsageError(`--point: the search has not met ${options.point}`);
+      const { state, facts } = describeRow(row);
+      const message = facts.filter(([name]) => name === 'message' || name === 'error kind' || name === 'error message');
+      say([`${row.hash}: ${state}`, ...message.map(([name, text]) => `${name}: ${printable(text)}`)].join('\n'));
+      const store = await createArtifactStore(config.artifacts.url, config.name);
+      try {
+        const shown = await withRunFiles(store, row.out_path, async (folder, files) => {
+          for (const { path } of files.filter(({ path }) => isLog.test(path))) {
+            say(`\n--- ${path}\n${printable(await readFile(join(folder, path), 'utf8')).trimEnd()}`);
+          }
+          return true;
+        });
+        if (!shown)
+          say(row.out_path === null ? 'its run left no files' : `its files are not in ${config.artifacts.url}`);
+      } finally {
+        await store.close();
+      }
+    },
+  );
+}
+
+function say(text: string): void {
+  process.stdout.write(`${text}\n`);
+}

@@ -1,0 +1,138 @@
+import { existsSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { describe, expect, test } from 'vitest';
+import { temporaryFolder } from '../support/folder.js';
+import { runRole, startRole } from '../support/processes.js';
+import { startRedis } from '../support/redis.js';
+import { testSearch } from '../support/testSearch.js';
+import { until } from '../support/until.js';
+
+const parameters = { mass: { start: 1, step: [{ below: 9, by: 1 }], min: 1, max: 3 }, size: { start: 2 } };
+/** Heavier than two it fails, and says why. */
+const model = `
+  const { readFileSync, writeFileSync } = require('node:fs');
+  const { mass } = JSON.parse(readFileSync(process.env.FLEET_INPUT_DIR + '/parameters.json'));
+  console.log('weighing', mass);
+  if (mass > 2) { console.error('\\u001b[31mtoo heavy'); process.exit(3); }
+  writeFileSync(process.env.FLEET_OUTPUT_DIR + '/profile.txt', 'a profile');
+  writeFileSync(process.env.FLEET_OUTPUT_DIR + '/result.json', JSON.stringify({ stable: true, temperature: 288.5, outputs: { weight: mass } }));
+`;
+const simulator = { kind: 'program', command: [process.execPath, '--eval', model], sandbox: { kind: 'local' } };
+
+describe('init', () => {
+  test.each(['reference', 'program', 'atmos'])(
+    'writes a configuration for %s that is valid and keeps what is there',
+    async (kind) => {
+      const cwd = temporaryFolder();
+      const first = await runRole('init', ['--for', kind], { cwd });
+      expect([first.status, first.stdout]).toEqual([0, expect.stringContaining('atmos-fleet.yaml is written')]);
+      const text = readFileSync(join(cwd, 'atmos-fleet.yaml'), 'utf8');
+      expect(text).toContain(`kind: ${kind}`);
+      // Valid: `run` gets as far as its point's name.
+      const { status, stderr } = await runRole('run', ['--point', 'nothing=1'], { cwd });
+      expect([status, stderr]).toEqual([2, expect.stringContaining('nothing is no parameter')]);
+      const second = await runRole('init', [], { cwd });
+      expect([second.status, second.stderr]).toEqual([2, 'atmos-fleet.yaml is there already\n']);
+      expect(readFileSync(join(cwd, 'atmos-fleet.yaml'), 'utf8')).toBe(text);
+    },
+  );
+});
+
+describe('doctor', () => {
+  test('finds all well where it is', async () => {
+    const redis = await startRedis();
+    const search = testSearch({ parameters, redis: { url: redis.url } });
+    const { status, stdout, stderr } = await runRole('doctor', [], { config: search.path });
+    expect(stderr).toBe('');
+    expect(stdout.match(/^(ok|WRONG) +\w+/gm)).toEqual(
+      ['configuration', 'Redis', 'database', 'simulator', 'artifacts'].map((name) => `ok     ${name}`),
+    );
+    expect(stdout).toContain('All is well.');
+    expect(stdout).toContain('sql-client -c creates it');
+    expect(status).toBe(0);
+  });
+
+  test('says of each trouble what is wrong and what to do, and no password', async () => {
+    const search = testSearch({
+      parameters,
+      simulator: { ...simulator, command: ['/no/such/program'] },
+      artifacts: { url: 'file:/proc/nowhere' },
+    });
+    const env = {
+      REDIS_URL: 'redis://:a-secret-word@127.0.0.1:1',
+      DATABASE_URL: 'mysql://user:a-secret-word@127.0.0.1:1/fleet',
+    };
+    const { status, stdout, stderr } = await runRole('doctor', [], { config: search.path, env });
+    expect(status).toBe(1);
+    expect(stdout.match(/^WRONG +\w+/gm)).toEqual(
+      expect.arrayContaining(['WRONG  Redis', 'WRONG  database', 'WRONG  artifacts']),
+    );
+    expect(stdout.match(/^ +-> /gm)?.length).toBeGreaterThanOrEqual(3);
+    expect(stdout).toContain('found something wrong');
+    expect(stdout + stderr).not.toContain('a-secret-word');
+  });
+
+  test('refuses a Redis that may forget, and a table of another search', async () => {
+    const redis = await startRedis({ options: ['--maxmemory-policy', 'allkeys-lru'] });
+    const search = testSearch({ parameters, redis: { url: redis.url } });
+    const ledger = search.ledger();
+    await ledger.create(JSON.stringify({ parameters: 'others' }));
+    await ledger.close();
+    const { status, stdout } = await runRole('doctor', [], { config: search.path });
+    expect(status).toBe(1);
+    expect(stdout).toContain('set it to noeviction');
+    expect(stdout).toContain('the table is of another search');
+  });
+});
+
+describe('run', () => {
+  test('runs one point here, and shows its numbers and files', async () => {
+    const search = testSearch({ parameters, simulator });
+    const out = join(search.folder, 'here');
+    const { status, stdout } = await runRole('run', ['--point', 'mass=2', '--out', out], { config: search.path });
+    expect(stdout).toMatch(
+      /point +2\.0,2\.0\n[\s\S]*outcome +stable\n[\s\S]*temperature +288\.5 K\n[\s\S]*weight +2\.0/,
+    );
+    expect(stdout).toMatch(/profile\.txt {2}9 bytes/);
+    expect(readFileSync(join(out, 'output', 'profile.txt'), 'utf8')).toBe('a profile');
+    expect(status).toBe(0);
+  });
+
+  test('tells a failure by its exit status', async () => {
+    const search = testSearch({ parameters, simulator });
+    const { status, stdout } = await runRole('run', ['--point', '3.0,2.0'], {
+      config: search.path,
+      cwd: search.folder,
+    });
+    expect([status, stdout]).toEqual([1, expect.stringMatching(/outcome +error \(program\)[\s\S]*too heavy/)]);
+    expect(stdout).not.toContain('\u001b');
+  });
+
+  test('needs no files where the model keeps none', async () => {
+    const search = testSearch({ parameters: { CO2: { start: 0.0004 } } });
+    const { status, stdout } = await runRole('run', [], { config: search.path, cwd: search.folder });
+    expect([status, stdout]).toEqual([0, expect.stringMatching(/outcome +stable/)]);
+    expect(existsSync(join(search.folder, 'run-'))).toBe(false);
+  });
+});
+
+test('logs show what a failed run said, by hash and by code', async () => {
+  const redis = await startRedis();
+  const search = testSearch({ parameters, simulator, redis: { url: redis.url }, run: { attempts: 1 } });
+  const config = search.path;
+  await startRole('sql-client', ['-c'], { config });
+  await startRole('sql-client-master', ['-c'], { config });
+  await startRole('worker', [], { config });
+  await runRole('starter', [], { config });
+  const ledger = search.ledger();
+  const failed = async () => (await ledger.rows({ state: 'error' }).next()).value?.[0];
+  const row = (await until(failed, 'a run has failed')) as { hash: string; code: string };
+  await ledger.close();
+  const byHash = await runRole('logs', ['--point', row.hash], { config });
+  expect(byHash.stdout).toContain(`${row.hash}: error`);
+  expect(byHash.stdout).toMatch(/--- fleet_log\.txt\nweighing 3/);
+  expect(byHash.stdout).not.toContain('\u001b');
+  expect((await runRole('logs', ['--point', row.code], { config })).stdout).toBe(byHash.stdout);
+  const unknown = await runRole('logs', ['--point', '9.0,2.0'], { config });
+  expect([unknown.status, unknown.stderr]).toEqual([2, expect.stringContaining('the search has not met 9.0,2.0')]);
+});

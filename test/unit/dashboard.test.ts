@@ -1,0 +1,141 @@
+import fc from 'fast-check';
+import { describe, expect, test } from 'vitest';
+import { kinds, type Limit } from '../../src/dashboard/api.js';
+import { namesLoopback, showsToken } from '../../src/dashboard/guard.js';
+import { Snapshot } from '../../src/dashboard/snapshot.js';
+import { cellsOf, dotsOf } from '../../src/dashboard/views.js';
+import type { MappedRow } from '../../src/ledger/reader.js';
+import { UsageError } from '../../src/support/errors.js';
+
+interface Made {
+  id: number;
+  x: number;
+  y: number;
+  kind: number;
+  temperature: number | null;
+}
+
+const made = fc.record({
+  id: fc.nat(60),
+  x: fc.nat(4),
+  y: fc.double({ min: 0, max: 9, noNaN: true }),
+  kind: fc.nat(4),
+  temperature: fc.option(fc.integer({ min: 200, max: 400 })),
+});
+
+function rowOf({ id, x, y, kind, temperature }: Made): MappedRow {
+  const name = kinds[kind] as (typeof kinds)[number];
+  const completed = name === 'stable' || name === 'unstable';
+  return {
+    ...{
+      hash: String(id),
+      values: [x, y],
+      depth: 1,
+      state: completed ? 'completed' : name,
+      attempts: 1,
+      run_time: null,
+    },
+    ...{
+      stable: completed ? name === 'stable' : null,
+      error_kind: null,
+      error_msg: name === 'error' ? `at ${id}` : null,
+    },
+    ...{ temperature, pressure: null, outputs: null },
+  };
+}
+
+/** A snapshot of rows, written one after the other, and what then stands: the last of each id. */
+function snapshotOf(all: readonly Made[]): { snapshot: Snapshot; last: Made[] } {
+  const snapshot = new Snapshot(['x', 'y'], false);
+  for (const one of all) snapshot.apply([rowOf(one)]);
+  return { snapshot, last: [...new Map(all.map((one) => [one.id, one])).values()] };
+}
+
+describe('the views of a snapshot', () => {
+  test('count and average each row once, in one cell, as it stands', () => {
+    fc.assert(
+      fc.property(fc.array(made, { minLength: 1, maxLength: 120 }), fc.integer({ min: 0, max: 4 }), (all, from) => {
+        const { snapshot, last } = snapshotOf(all);
+        const kept = last.filter(({ x }) => x >= from);
+        const { x, y, cells, rows } = cellsOf(snapshot, ['x', 'y'], ['temperature'], {
+          limits: [{ field: 'x', from }],
+        });
+        expect(rows).toBe(kept.length);
+        expect(cells.reduce((total, { counts }) => total + counts.reduce((sum, count) => sum + count), 0)).toBe(rows);
+        for (const cell of cells) {
+          const inside = (axis: typeof x, at: number, value: number) =>
+            value >= (axis.from[at] as number) && value <= (axis.to[at] as number);
+          const here = kept.filter((row) => inside(x, cell.x, row.x) && inside(y, cell.y, row.y));
+          expect(cell.counts).toEqual(kinds.map((_, kind) => here.filter((row) => row.kind === kind).length));
+          const warm = here.flatMap(({ temperature }) => temperature ?? []);
+          const mean = warm.length === 0 ? null : warm.reduce((sum, value) => sum + value, 0) / warm.length;
+          expect(cell.means[0]).toEqual(mean === null ? null : expect.closeTo(mean, 6));
+        }
+      }),
+    );
+  });
+
+  test('show every row where they are few, and an even sample where they are many', () => {
+    fc.assert(
+      fc.property(fc.array(made, { maxLength: 120 }), fc.integer({ min: 1, max: 80 }), (all, most) => {
+        const { snapshot, last } = snapshotOf(all);
+        const { dots, rows } = dotsOf(snapshot, ['x', 'temperature'], { limits: [] }, most);
+        expect(rows).toBe(last.length);
+        expect(dots).toHaveLength(Math.min(most, rows));
+        const byId = new Map(last.map((row) => [String(row.id), row]));
+        expect(new Set(dots.map(({ hash }) => hash)).size).toBe(dots.length);
+        for (const { hash, kind, values } of dots) {
+          const { x, kind: wanted, temperature } = byId.get(hash) as Made;
+          expect([kind, ...values]).toEqual([wanted, x, temperature]);
+        }
+      }),
+    );
+  });
+
+  test('leave out rows that lack a limited number, and refuse unknown fields', () => {
+    const { snapshot } = snapshotOf([{ id: 1, x: 1, y: 1, kind: 4, temperature: null }]);
+    const limit: Limit = { field: 'temperature', from: 0 };
+    expect(dotsOf(snapshot, ['x'], { limits: [limit] }, 9).rows).toBe(0);
+    expect(() => dotsOf(snapshot, ['z'], { limits: [] }, 9)).toThrow(UsageError);
+  });
+
+  test('bin an axis with more values than can be told apart', () => {
+    const rows = Array.from({ length: 500 }, (_, id) => ({ id, x: 0, y: id, kind: 4, temperature: null }));
+    const { snapshot } = snapshotOf(rows);
+    const { y, cells } = cellsOf(snapshot, ['x', 'y'], [], { limits: [] });
+    expect(y.from.length).toBeLessThan(100);
+    expect([y.from[0], y.to.at(-1)]).toEqual([0, expect.closeTo(499)]);
+    expect(Math.max(...cells.map(({ counts }) => counts[4] as number))).toBeLessThan(12);
+  });
+});
+
+describe('a snapshot', () => {
+  test('counts by kind, and groups errors by message with numbers aside', () => {
+    fc.assert(
+      fc.property(fc.array(made, { maxLength: 80 }), (all) => {
+        const { snapshot, last } = snapshotOf(all);
+        const expected = kinds.map((name, kind) => [name, last.filter((row) => row.kind === kind).length]);
+        expect(snapshot.counts).toEqual(Object.fromEntries(expected));
+        const errors = last.filter(({ kind }) => kinds[kind] === 'error').length;
+        expect(snapshot.errors(9).map(({ count }) => count)).toEqual(errors > 0 ? [errors] : []);
+      }),
+    );
+  });
+});
+
+describe('the guard', () => {
+  test('knows the token, and nothing near it', () => {
+    expect(showsToken('Bearer right', 'right')).toBe(true);
+    for (const wrong of [undefined, '', 'right', 'Bearer', 'Bearer ', 'Bearer righ', 'Bearer right ', 'Basic right']) {
+      expect(showsToken(wrong, 'right'), wrong).toBe(false);
+    }
+  });
+
+  test('knows the names of this machine', () => {
+    for (const name of ['localhost', 'localhost:8080', '127.0.0.1:1', '[::1]:8080'])
+      expect(namesLoopback(name)).toBe(true);
+    for (const name of [undefined, '', 'evil.example', '127.0.0.1.evil.example:80', 'localhost.evil.example']) {
+      expect(namesLoopback(name), name).toBe(false);
+    }
+  });
+});
