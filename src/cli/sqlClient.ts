@@ -5,6 +5,7 @@ import { importRuns } from '../roles/importing.js';
 import { deleteKeys, killed } from '../roles/kill.js';
 import type { Member } from '../roles/member.js';
 import { OneShot } from '../roles/oneShot.js';
+import { refuseOtherInRedis } from '../roles/search.js';
 import { sqlClient } from '../roles/sqlClient.js';
 import { sqlClientMaster } from '../roles/sqlClientMaster.js';
 import { ledgerOf } from './ledger.js';
@@ -134,6 +135,7 @@ async function createTables({ search, log, stop }: Workbench, ledger: Ledger, re
       await command.insist(() => ledger.drop());
       log.info({ keys }, 'the table was dropped, and what Redis held of its search');
     }
+    await command.insist(() => refuseOtherInRedis(search, command.session));
     await command.insist(() => ledger.create(search.definition));
   } finally {
     await command.close();
