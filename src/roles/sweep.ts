@@ -14,7 +14,7 @@ export async function sweep(member: Member, intervalMs: number): Promise<void> {
     if (renewed.length > 0 && still.length > 0) await member.leases.reclaim(still);
     member.meters?.lostLeases.inc(still.length);
     const workers = [...new Set(still.map(({ token }) => workerOf(token)))];
-    member.log.warn({ workers }, `${still.length} leases expired: their points run again`);
+    if (still.length > 0) member.log.warn({ workers }, `${still.length} leases expired: their points run again`);
   }
   const { keys } = member.session;
   const scriptKeys = [keys.search, keys.list('processing_Q'), keys.leased, keys.strays];

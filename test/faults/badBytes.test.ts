@@ -190,7 +190,7 @@ test('whatever stands in a list stops nobody, and is set aside byte for byte', {
 
 test('a row that says nothing stops no master', { timeout: 120_000 }, async () => {
   const services = { redis: await startRedis(), mariadb: await startMariadb() };
-  const search = new TestSearch('rows', services, config);
+  const search = new TestSearch('bad-rows', services, config);
   const { serve } = await startDist();
   const servings = roles.map((role) => serve(role, search.configPath));
   await until(() => search.isThere().then((there) => there && search.isOpen()), 'the search is open');
