@@ -6,6 +6,7 @@ import { killed } from '../roles/kill.js';
 import type { Member } from '../roles/member.js';
 import { OneShot } from '../roles/oneShot.js';
 import { reset } from '../roles/reset.js';
+import { refuseOtherInRedis } from '../roles/search.js';
 import { sqlClient } from '../roles/sqlClient.js';
 import { sqlClientMaster } from '../roles/sqlClientMaster.js';
 import { ledgerOf } from './ledger.js';
@@ -134,6 +135,7 @@ async function createTables({ search, log, stop }: Workbench, ledger: Ledger, an
       const keys = await reset(command, ledger);
       log.info({ keys }, 'the table was dropped, and what Redis held of its search');
     } else {
+      await command.insist(() => refuseOtherInRedis(search, command.session));
       await command.insist(() => ledger.create(search.definition));
     }
   } finally {

@@ -45,7 +45,7 @@ export function resolveUrl(url: string, folder: string): string {
 export function withoutPassword(url: string): string {
   return url
     .replace(/(:\/\/[^:@/?#[\s"]*):.*@/gs, '$1:***@')
-    .replace(/(:\/\/[^:@/?#[\s"]*):(?!\*\*\*@|\d*(?:[/?#,\s"]|$))[^\s"]*/g, '$1:***')
+    .replace(/(:\/\/[^:@/?#[\s"]*):(?!\*\*\*@|\d*(?:[/?#,\s")]|$))[^\s"]*/g, '$1:***')
     .replace(/([?&](?:\w*password|passwd|pwd|auth)=)[^&\s"]*/gi, '$1***');
 }
 

@@ -120,7 +120,7 @@ export class Ledger {
       'state',
     ];
     const values = rows.map((row) => [...this.identity(row), now, ...this.results(row), row.state]);
-    const { table } = this;
+    const table = this.quoted(this.table);
     const newer = `${table}.state in ('queue', 'running') and ${table}.attempts <= ${this.incoming('attempts')}`;
     // MySQL assigns from left to right, and the guard reads the row: so attempts, which keeps it true, then state, come last.
     const updates = [...resultColumns, 'state'].map(
@@ -137,7 +137,7 @@ export class Ledger {
         `case hash ${some.map((row) => `when '${row.hash}' then ${this.literal(of(row))}`).join(' ')} end`;
       const attempts = byHash((row) => row.attempts);
       await this.write(
-        `update ${this.table} set worker = ${byHash((row) => clip(row.worker, 255))},
+        `update ${this.quoted(this.table)} set worker = ${byHash((row) => clip(row.worker, 255))},
           start_time = ${byHash((row) => timeOf(row.start_time))}, attempts = ${attempts}, state = 'running'
           where hash in (${some.map((row) => `'${row.hash}'`).join(', ')})
           and state in ('queue', 'running') and attempts <= ${attempts}`,
@@ -279,7 +279,7 @@ export class Ledger {
   private insert(columns: readonly string[], rows: readonly SqlValue[][], conflict: string): Promise<void> {
     const names = columns.map((column) => this.quoted(column)).join(', ');
     const values = rows.map((row) => `(${row.map((value) => this.literal(value)).join(',')})`);
-    return this.write(`insert into ${this.table} (${names}) values ${values.join(',')} ${conflict}`);
+    return this.write(`insert into ${this.quoted(this.table)} (${names}) values ${values.join(',')} ${conflict}`);
   }
 
   private literal(value: SqlValue): string {
@@ -298,8 +298,8 @@ export class Ledger {
     return this.mysql ? `values(${column})` : `excluded.${column}`;
   }
 
-  private quoted(column: string): string {
-    return this.mysql ? `\`${column}\`` : `"${column}"`;
+  private quoted(name: string): string {
+    return this.mysql ? `\`${name}\`` : `"${name}"`;
   }
 
   private hasTable(name: string): Promise<boolean> {

@@ -45,7 +45,7 @@ const scripts = new Map(
 const passing =
   /(?:^|: -)(READONLY|LOADING|OOM|MISCONF|BUSY|UNBLOCKED|NOREPLICAS|MASTERDOWN|CLUSTERDOWN|MOVED|ASK|TRYAGAIN|NOAUTH|WRONGPASS|NOPERM|GENERATION|ERR max number of clients)/;
 const broken =
-  /closed|ended|timed? ?out|writeable|ECONN|ENOENT|EPIPE|ENOTFOUND|EAI_AGAIN|EHOST|ENETUNREACH|retries per request|Socket|[Ss]entinel|no node of the Cluster/i;
+  /closed|connection was lost|ended|timed? ?out|writeable|ECONN|ENOENT|EPIPE|ENOTFOUND|EAI_AGAIN|EHOST|ENETUNREACH|retries per request|Socket|[Ss]entinel|no node of the Cluster/i;
 
 /** Whether a failed call to Redis may be tried again later. */
 export function isPassing(error: unknown): boolean {

@@ -13,7 +13,7 @@ import type { Meters } from '../support/meters.js';
 import { Patience } from '../support/patience.js';
 import type { Stop } from '../support/stop.js';
 import { version } from '../support/version.js';
-import type { Search } from './search.js';
+import { refuseOtherInRedis, type Search } from './search.js';
 
 const longestBeatMs = 1000;
 /** A drain waits for whatever runs. */
@@ -63,6 +63,7 @@ export class Member {
   async join(): Promise<boolean> {
     const kill = await this.insist(async () => {
       await this.checkServer();
+      await refuseOtherInRedis(this.search, this.session);
       return readKill(this.session);
     }, this.stop.quiet);
     if (kill) {
@@ -75,13 +76,10 @@ export class Member {
 
   /** Waits until a master has opened the search, and checks that it is the one that this role is configured for. */
   async opened(): Promise<void> {
-    const { keys, connection } = this.session;
-    const definition = await this.insist(async () => {
+    await this.insist(async () => {
       await this.session.generation();
-      return connection.ask((redis) => redis.hget(keys.search, 'definition'));
+      await refuseOtherInRedis(this.search, this.session);
     }, this.stop.quiet);
-    const difference = definition ? this.search.differs(definition) : null;
-    if (difference) throw new UsageError(`the search ${this.search.name} that runs is another: ${difference}`);
   }
 
   /** Calls until the service answers, or this role is to stop at once. */

@@ -8,6 +8,7 @@ import { killed } from './kill.js';
 import type { OneShot } from './oneShot.js';
 import { elementOf } from './proposals.js';
 import { parentPaths } from './rebuild.js';
+import { refuseOtherInRedis } from './search.js';
 import { refuseOther } from './table.js';
 
 const rowWaitMs = 10_000;
@@ -31,7 +32,8 @@ export async function start(
   options: { previous?: string | undefined; wait: boolean },
 ): Promise<PointRow | 'stopped' | 'pushed'> {
   if (await stopped(command)) return 'stopped';
-  const { session } = command;
+  const { session, search } = command;
+  await command.insist(() => refuseOtherInRedis(search, session));
   const previous = options.previous === undefined ? undefined : await filesOf(command, ledger, options.previous);
   const element = encode(point.code, { depth: 0, ...(previous === undefined ? {} : { previous_path: previous }) });
   const before = options.wait ? await rowOf(command, ledger, point) : undefined;
@@ -68,6 +70,7 @@ async function filesOf(command: OneShot, ledger: Ledger, hash: string): Promise<
 export async function retryErrors(command: OneShot, ledger: Ledger, choice: ErrorChoice): Promise<number | 'stopped'> {
   if (await stopped(command)) return 'stopped';
   const { session, search } = command;
+  await command.insist(() => refuseOtherInRedis(search, session));
   refuseOther(search, await command.insist(() => ledger.fingerprint()));
   const leases = new Leases(session, search);
   let put = 0;

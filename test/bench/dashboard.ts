@@ -42,7 +42,7 @@ const shown = (page: Page, act: () => Promise<unknown>) => async () => {
   // Drawn: the caption tells of another answer, and the browser has painted since.
   const before = await page.locator('#map').getAttribute('data-drawn');
   await act();
-  await page.waitForFunction(`document.getElementById('map').dataset.drawn !== '${before}'`);
+  await page.locator(`#map[data-drawn]:not([data-drawn="${before}"])`).waitFor();
   await page.evaluate('new Promise((resolve) => requestAnimationFrame(() => requestAnimationFrame(resolve)))');
 };
 
@@ -77,7 +77,7 @@ async function main(): Promise<void> {
   const page = await browser.newPage({ viewport: { width: 1400, height: 1000 } });
   const [paint] = await timed(async () => {
     await page.goto(url);
-    await page.waitForFunction(`document.getElementById('map').dataset.drawn !== undefined`);
+    await page.locator('#map[data-drawn]').waitFor();
   });
   tell('page: from the address to the drawn map', milliseconds(paint));
   const choices = ['0.01', '0.02', '0.03', '0.04', '0.05', '0.06', '0.03', '0.02', '0.01'];

@@ -188,9 +188,10 @@ describe('starter', () => {
     await fleet.crew({ workers: 0 });
     const failure = (code: string, error_kind: string, error_msg: string) =>
       `${code};${JSON.stringify({ depth: 0, attempt: 3, error_kind, error_msg })}`;
+    const told = 'exit status 3\nno such gas? it\'s "H2" \\ 🌍 %s $1 :a';
     await redis.lpush(
       fleet.key('error_sql_Q'),
-      failure('0.0,0.0', 'program', 'exit status 3\nno such gas'),
+      failure('0.0,0.0', 'program', told),
       failure('0.5,0.0', 'timeout', 'killed after 5 s'),
       failure('1.0,0.0', 'poison', '5 workers vanished'),
       failure('1.5,0.0', 'program', 'exit status 1'),
@@ -200,6 +201,7 @@ describe('starter', () => {
     await until(async () => (await fleet.rows()).length === 4, 'the errors have rows');
     await fleet.masters[0]?.line(/^serving/);
 
+    expect((await fleet.rows()).find(({ code }) => code === '0.0,0.0')).toMatchObject({ error_msg: told });
     const byKind = await fleet.run('starter', '--retry', 'errors', '--kind', 'timeout');
     expect(byKind).toMatchObject({ ...done, stdout: '1 errored points are queued again\n' });
     const byMessage = await fleet.run('starter', '--retry', 'errors', '--kind', 'program', '--message', 'such gas');

@@ -1,5 +1,5 @@
 import { execFile } from 'node:child_process';
-import { cpSync, existsSync, mkdirSync, mkdtempSync, renameSync, rmSync } from 'node:fs';
+import { cpSync, existsSync, mkdirSync, mkdtempSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
@@ -19,10 +19,27 @@ export interface MariadbOptions {
 }
 
 const run = promisify(execFile);
+
+/** MySQL itself, where scripts/test-matrix says so: its program, and the folder of its messages. */
+const { ATMOS_FLEET_TEST_MYSQLD: mysqld, ATMOS_FLEET_TEST_MYSQL_SHARE: share } = process.env;
+const program = mysqld ?? 'mariadbd';
+const mysqlOptions = mysqld
+  ? ['--secure-file-priv=NULL', `--lc-messages-dir=${share}`, `--character-sets-dir=${share}/charsets`]
+  : [];
 const user = process.getuid?.() === 0 ? ['--user=root'] : [];
 const environment = { ...process.env, PATH: `${process.env.PATH}:/usr/sbin:/usr/local/sbin` };
 const quick = ['--innodb-flush-log-at-trx-commit=2', '--innodb-flush-method=nosync', '--innodb-doublewrite=0'];
-const durableOptions = ['--innodb-flush-log-at-trx-commit=1', '--innodb-log-file-size=96M'];
+const durableOptions = [
+  '--innodb-flush-log-at-trx-commit=1',
+  mysqld ? '--innodb-redo-log-capacity=96M' : '--innodb-log-file-size=96M',
+];
+
+const initialStatements = [
+  'create database if not exists test;',
+  "create user if not exists root@'127.0.0.1';",
+  "grant all on *.* to root@'127.0.0.1' with grant option;",
+  '',
+].join('\n');
 
 /** A private MariaDB on a Unix socket; stopped when the test (or the file) that started it ends. */
 export async function startMariadb({
@@ -97,7 +114,10 @@ export class MariadbServer {
       ...fixed,
       ...text,
     ];
-    this.child = await Child.start('mariadbd', [...args, ...this.options], { env: environment });
+    const initial = join(this.folder, 'initial.sql');
+    if (mysqld) writeFileSync(initial, initialStatements);
+    const ofMysql = mysqld ? [...mysqlOptions, '--mysqlx=OFF', `--init-file=${initial}`] : [];
+    this.child = await Child.start(program, [...args, ...ofMysql, ...this.options], { env: environment });
     await this.child.line((line) => line.includes('ready for connections'), 'that it is ready');
   }
 
@@ -120,7 +140,7 @@ export class MariadbServer {
 
 /** An empty data directory, made once a machine and version; of several processes at once the first to finish wins. */
 async function templateFolder(): Promise<string> {
-  const { stdout: version } = await run('mariadbd', ['--no-defaults', '--version'], { env: environment });
+  const { stdout: version } = await run(program, ['--no-defaults', '--version'], { env: environment });
   const release = /\d+\.\d+\.\d+/.exec(version)?.[0] ?? 'unknown';
   const template = join(tmpdir(), `fleet-mariadb-${release}-${process.getuid?.() ?? 0}`);
   if (existsSync(template)) return template;
@@ -130,7 +150,9 @@ async function templateFolder(): Promise<string> {
   const small = ['--innodb-log-file-size=8M', '--skip-name-resolve', '--force']; // Force: where the host has no name, too.
   const args = ['--no-defaults', ...user, `--datadir=${data}`, '--auth-root-authentication-method=normal', ...small];
   try {
-    await run('mariadb-install-db', args, { env: environment });
+    if (mysqld)
+      await run(mysqld, ['--no-defaults', '--initialize-insecure', ...user, `--datadir=${data}`, ...mysqlOptions]);
+    else await run('mariadb-install-db', args, { env: environment });
     renameSync(data, template);
   } catch (error) {
     if (!existsSync(template)) throw new Error(`no MariaDB template could be made: ${told(error)}`, { cause: error });
