@@ -96,6 +96,8 @@ if (isMainThread) {
   for (const name of ['mkdir', 'rm', 'rename', 'writeFile', 'copyFile']) {
     const original = fs.promises[name];
     fs.promises[name] = (...args) => {
+      // A worker that has no folder of its own does not begin: no run is at stake.
+      if (/\/atmos-fleet-runs-[^/]*$/.test(String(args[0]))) return original(...args);
       const place = String(args[0]).includes('.incoming')
         ? 'incoming'
         : String(args[0]).includes('/runs/')
