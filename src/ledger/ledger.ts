@@ -12,6 +12,8 @@ export type * from './rows.js';
 const page = 1000;
 const statementRows = 100;
 const longestText = 60_000;
+/** Characters of rows in one statement; MySQL's smallest usual limit is 16 MiB, MariaDB's too. */
+const longestStatement = 4_000_000;
 
 const resultColumns = [
   'stable',
@@ -275,11 +277,13 @@ export class Ledger {
     ];
   }
 
-  /** One statement for all rows. */
-  private insert(columns: readonly string[], rows: readonly SqlValue[][], conflict: string): Promise<void> {
+  /** One statement for all rows, unless they are too long for one. */
+  private async insert(columns: readonly string[], rows: readonly SqlValue[][], conflict: string): Promise<void> {
     const names = columns.map((column) => this.quoted(column)).join(', ');
     const values = rows.map((row) => `(${row.map((value) => this.literal(value)).join(',')})`);
-    return this.write(`insert into ${this.quoted(this.table)} (${names}) values ${values.join(',')} ${conflict}`);
+    for (const some of inStatements(values)) {
+      await this.write(`insert into ${this.quoted(this.table)} (${names}) values ${some.join(',')} ${conflict}`);
+    }
   }
 
   private literal(value: SqlValue): string {
@@ -335,6 +339,21 @@ function timeOf(iso: string | null): string | null {
   if (iso === null) return null;
   const text = usualTime.test(iso) ? iso : new Date(iso).toISOString();
   return `${text.slice(0, 10)} ${text.slice(11, 23)}`;
+}
+
+/** Rows by the statement: nearly always one, but a server takes no statement longer than its max_allowed_packet. */
+function inStatements(values: readonly string[]): string[][] {
+  const statements: string[][] = [[]];
+  let length = 0;
+  for (const value of values) {
+    if (length > 0 && length + value.length > longestStatement) {
+      statements.push([]);
+      length = 0;
+    }
+    statements.at(-1)?.push(value);
+    length += value.length;
+  }
+  return statements;
 }
 
 function clip(text: string | null, longest: number): string | null {

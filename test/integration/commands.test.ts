@@ -242,7 +242,8 @@ describe('usage', () => {
       expect(program).toMatchObject({ ...done, stdout: expect.stringContaining(`atmos-fleet ${role}`) });
       expect(helps[index]).toMatchObject({
         ...done,
-        stdout: expect.stringMatching(new RegExp(`^atmos-fleet ${role}\\n`)),
+        // A command may take an argument of its own, e.g. `init [file]`.
+        stdout: expect.stringMatching(new RegExp(`^atmos-fleet ${role}( \\[\\w+\\])?\\n`)),
       });
     }
   });
