@@ -72,6 +72,22 @@ describe("the seed's own lines", () => {
   });
 });
 
+test('sql-client-master --rebuild makes Redis anew from SQL, and loses nothing', async () => {
+  const fleet = planeFleet(server, 'rebuilt');
+  await fleet.crew();
+  await fleet.run('starter');
+  await fleet.over();
+  const rows = await fleet.rows();
+  const master = await fleet.start('sql-client-master', '--rebuild');
+  await master.line(/^making Redis whole from SQL: asked for by --rebuild$/);
+  await master.line(/^the search is open/);
+  await fleet.done();
+  expect(await fleet.rows()).toEqual(rows);
+  await fleet.stop();
+  master.kill('SIGTERM');
+  expect(await master.exited, master.stderr).toEqual(done);
+});
+
 describe('many roles at once', () => {
   test.each(['MariaDB', 'SQLite'])('create one table and share one search: %s', async (kind) => {
     const fleet = planeFleet(server, `many-${kind}`, kind === 'MariaDB' ? await ofMariadb() : {});
@@ -151,10 +167,7 @@ describe('starter', () => {
       ...done,
       stdout: expect.stringMatching(/\npushed 0\.0,0\.0\n$/),
     });
-    await until(
-      async () => (await fleet.status()).states.completed === planeRowsFrom('2.5,-2.25').length,
-      'both roots are explored',
-    );
+    await fleet.done();
     const again = await fleet.run('starter', '--point', 'a=2.5,b=-2.25');
     expect(again).toMatchObject({ ...done, stdout: expect.stringMatching(/2\.5,-2\.25: completed, unstable\n$/) });
     expect(await verdicts(fleet)).toEqual(expected(planeRowsFrom('2.5,-2.25')));
@@ -220,7 +233,7 @@ describe('starter', () => {
     });
 
     await fleet.crew({ masters: 0, clients: 0, workers: 1 });
-    await until(async () => (await fleet.status()).done, 'the search is over');
+    await fleet.done();
     expect(await verdicts(fleet)).toEqual(expected());
     expect(
       (await fleet.rows()).filter(({ error_kind, error_msg }) => error_kind !== null || error_msg !== null),

@@ -107,7 +107,7 @@ describe('garbage in every list', () => {
     await fleet.run('starter', '--no-wait');
     for (const list of lists) await redis.lpush(fleet.key(list), ...elements.slice(some));
 
-    await until(async () => (await fleet.status()).done, 'the search is over');
+    await fleet.done();
     expect(await verdicts(fleet), name).toEqual(expected());
     await expectSetAside(fleet, elements);
     const warnings = [...fleet.masters, ...fleet.clients, ...fleet.workers].flatMap(({ log }) =>
@@ -132,13 +132,10 @@ describe('points pushed by hand', () => {
     for (const list of ['main_sql_Q', 'main_Q', 'processing_Q']) {
       await redis.lpush(fleet.key(list), ...island, ...neighbour, ...start, ...island);
     }
-    await until(async () => (await fleet.status()).done, 'the search is over');
+    await fleet.done();
     for (const list of ['main_Q', 'processing_Q', 'main_sql_Q'])
       await redis.lpush(fleet.key(list), ...island, ...start);
-    await until(async () => {
-      const { done, lists } = await fleet.status();
-      return done && Object.values(lists).every((length) => length === 0);
-    }, 'the search is over again');
+    await fleet.done();
 
     const rows = planeRowsFrom('2.5,-2.25', '2.0,-2.25');
     expect(await verdicts(fleet)).toEqual(expected(rows));
@@ -164,7 +161,7 @@ describe('points pushed by hand', () => {
     await fleet.masters[0]?.line(/^serving/);
     const wrong = ['0.21,0.79,0.0004', '0.21,0.7896000001,0.0004', '1.1,-0.1004,0.0004', '0.9,0.0,0.2'];
     await redis.lpush(fleet.key('main_sql_Q'), ...wrong, '0.210,0.78960,4E-4');
-    await until(async () => (await fleet.status()).done, 'the search is over');
+    await fleet.done();
     expect((await redis.lrange(fleet.key('main_sql_Q:malformed'), 0, -1)).sort()).toEqual(wrong.toSorted());
     const named = Object.entries(parameters).map(([name, entry]) => ({ name, ...entry }));
     const { code, hash } = new Space({ parameters: named, mode: 'sides', reach: 1 }).start;

@@ -160,7 +160,7 @@ test('a search by a program keeps files, starts warm, tries again, tells errors 
     '1 errored points are queued again\n',
     '2 errored points are queued again\n',
   ]);
-  await until(async () => (await fleet.status()).done, 'the search is over again');
+  await fleet.done();
   const mended = await fleet.rows();
   expect(told(mended)).toEqual(expected(isStable));
   expectFilesOf(mended);
@@ -174,7 +174,7 @@ test('a search by a program keeps files, starts warm, tries again, tells errors 
 
   const island = await fleet.run('starter', '--point', 'a=2.5', '--previous', space.decode(flaky).hash);
   expect(island).toMatchObject(done);
-  await until(async () => (await fleet.status()).done, 'the island is explored');
+  await fleet.done();
   const [root] = (await fleet.rows()).filter(({ code }) => code === '2.5,0.0');
   expect(root).toMatchObject({ previous_hash: null, state: 'completed', stable: 0 });
   expect(solutionOf(root)).toBe(`${solutionOf(mended.find(({ code }) => code === flaky))}{"a":2.5,"b":0}\n`);

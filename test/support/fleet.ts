@@ -93,9 +93,15 @@ export class Fleet {
     this.workers.push(...startedWorkers);
   }
 
-  /** Resolves when the search is over, by the log of whichever master closes it. */
+  /** Resolves when the search has been over for the first time, by the log of whichever master closed it. */
   async over(): Promise<void> {
     await Promise.any(this.masters.map((master) => master.line(/^the search is over/)));
+  }
+
+  /** Resolves when the search is over, again or for the first time, by its status; its table must be there. */
+  async done(): Promise<void> {
+    const { status, stderr } = await this.run('status', '--watch', '--interval', '200ms');
+    expect(status, stderr).toBe(0);
   }
 
   /** Asks every role that still runs to stop; each must end with status 0. */
