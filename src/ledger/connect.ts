@@ -47,7 +47,7 @@ const passingNumbers = new Set([
   1927, 1040, 1053, 1077, 1152, 1184, 1205, 1213, 1290, 1792, 1836, 2006, 2013, 3024, 1969,
 ]);
 const broken =
-  /ECONN|EPIPE|ENOENT|ENOTFOUND|EAI_AGAIN|EHOSTUNREACH|ENETUNREACH|ETIMEDOUT|PROTOCOL_|closed state|Connection lost|acquiring a connection|[Tt]imeout|no such table|shutdown|unable to open database/;
+  /ECONN|EPIPE|ENOENT|ENOTFOUND|EAI_AGAIN|EHOSTUNREACH|ENETUNREACH|ETIMEDOUT|PROTOCOL_|closed state|Connection lost|acquiring a connection|[Tt]imeout|no such table|shutdown|unable to open database|directory does not exist/;
 
 /** A handle on MySQL, MariaDB or SQLite. Nothing is connected before the first statement. */
 export function connectDatabase(url: string, connector = cloudSqlConnector): Knex {
