@@ -55,6 +55,14 @@ const isPath: Check = (value) => typeof value === 'string' && value.length <= lo
 const isErrorKind: Check = (value) => value === 'program' || value === 'timeout' || value === 'poison';
 const isObject: Check = (value) => typeof value === 'object' && value !== null && !Array.isArray(value);
 
+/** Half a surrogate pair: no UTF-8 holds it, and databases refuse JSON with it. */
+const halfCharacter = /\p{Surrogate}/u;
+const isOutputs: Check = (value) =>
+  isObject(value) &&
+  Object.entries(value as object).every(
+    ([name, number]) => name.length <= 200 && !halfCharacter.test(name) && isNumber(number),
+  );
+
 const known: Record<string, [Check, string]> = {
   previous_hash: [isHash, 'a hash of 32 hex characters'],
   previous_path: [isPath, `text of at most ${longestPath} characters`],
@@ -72,10 +80,7 @@ const known: Record<string, [Check, string]> = {
   out_path: [isPath, `text of at most ${longestPath} characters`],
   temperature: [isNumber, 'a finite number'],
   pressure: [isNumber, 'a finite number'],
-  outputs: [
-    (value) => isObject(value) && Object.values(value as object).every(isNumber),
-    'an object of finite numbers',
-  ],
+  outputs: [isOutputs, 'an object of finite numbers under names of at most 200 characters'],
 };
 
 /** An element that says nothing that can be used; the message says why. */

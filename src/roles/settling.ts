@@ -45,9 +45,11 @@ export async function settle(member: Member, ledger: Ledger, batch: Batch): Prom
 
 /** The next batch of reports: of a list, or left by a client that died. */
 export async function nextReports(member: Member, most: number): Promise<Batch[]> {
-  const taken = await Promise.all(reportLists.map((list) => member.batches.take(list, most)));
-  const batches = taken.filter((batch) => batch !== undefined);
+  const taken = await Promise.allSettled(reportLists.map((list) => member.batches.take(list, most)));
+  // What was taken must be settled, also when another call failed: it is this client's own now, and no other's.
+  const batches = taken.flatMap((answer) => (answer.status === 'fulfilled' ? (answer.value ?? []) : []));
   if (batches.length > 0) return batches;
+  for (const answer of taken) if (answer.status === 'rejected') throw answer.reason;
   const orphan = await member.batches.adopt(reportLists);
   if (orphan)
     member.log.warn(`took over ${orphan.elements.length} elements of ${orphan.source} from a client that died`);

@@ -13,11 +13,18 @@ const mostResultBytes = 1024 * 1024;
 
 const finite = z.number('wants a finite number');
 
+/** No half of a surrogate pair: databases refuse JSON with it. */
+const outputName = z
+  .string()
+  .min(1)
+  .max(100)
+  .regex(/^\P{Surrogate}*$/u, 'wants a name of whole characters');
+
 const resultSchema = z.strictObject({
   stable: z.boolean('wants true or false'),
   temperature: finite.positive('wants a temperature in K').exactOptional(),
   pressure: finite.nonnegative('wants a pressure in bar').exactOptional(),
-  outputs: z.record(z.string().min(1).max(100), finite).default({}),
+  outputs: z.record(outputName, finite).default({}),
   message: z.string().max(500).exactOptional(),
 });
 
