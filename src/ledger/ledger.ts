@@ -54,8 +54,8 @@ export class Ledger {
 
   /** Creates the tables where they are absent; the facts come first, so that a table without them is somebody else's. */
   async create(fingerprint: string): Promise<void> {
-    const [points, meta] = await Promise.all([this.hasTable(this.table), this.hasTable(this.meta)]);
-    if (points && !meta) throw this.foreign();
+    // One after the other: asked at once, another client that creates both could show the second without the first.
+    if ((await this.hasTable(this.table)) && !(await this.hasTable(this.meta))) throw this.foreign();
     await createMetaTable(this.db, this.meta);
     await this.writeFact('schema_version', String(schemaVersion), 'keep');
     await this.writeFact('fingerprint', fingerprint, 'keep');

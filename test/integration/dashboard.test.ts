@@ -403,6 +403,7 @@ describe('the server', () => {
       async () => ((await (await fetch(`${shown.url}/api/now`)).json()) as Now).rows === 3,
       'the rows are read',
     );
+    await until(async () => (await fetch(`${shown.url}/healthz`)).ok, 'Redis and the database were looked at');
     expect(await (await fetch(`${shown.url}/healthz`)).json()).toEqual({ ok: true, troubles: [] });
     const metrics = await (await fetch(`${shown.url}/metrics`)).text();
     expect(metrics).toContain('atmos_fleet_points{state="stable",search="test"} 1');
