@@ -6,7 +6,7 @@ import { buildSync } from 'esbuild';
 
 const root = fileURLToPath(new URL('..', import.meta.url));
 rmSync(`${root}/dist`, { recursive: true, force: true });
-execFileSync(`${root}/node_modules/.bin/tsc`, ['-p', 'tsconfig.build.json'], { cwd: root, stdio: 'inherit' });
+execFileSync(`${root}/node_modules/.bin/tsc`, ['-p', 'src'], { cwd: root, stdio: 'inherit' });
 cpSync(`${root}/src/queue/lua`, `${root}/dist/queue/lua`, { recursive: true });
 const page = `${root}/src/dashboard/page`;
 const publicFolder = `${root}/dist/dashboard/public`;
