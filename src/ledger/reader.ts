@@ -1,34 +1,14 @@
 import type { Knex } from 'knex';
 import { ask, connectDatabase } from './connect.js';
-import type { State } from './ledger.js';
+import type { SettledRow, State } from './ledger.js';
 
 /** A whole row, for people and files. */
-export interface FullRow {
-  hash: string;
-  code: string;
+export interface FullRow extends Omit<SettledRow, 'state'> {
+  state: State;
   /** In the order of the code. */
   values: number[];
-  previous_hash: string | null;
-  depth: number;
-  state: State;
-  stable: boolean | null;
-  attempts: number;
-  worker: string | null;
   /** ISO 8601, UTC. */
   queued_at: string | null;
-  start_time: string | null;
-  end_time: string | null;
-  /** Seconds. */
-  run_time: number | null;
-  error_kind: string | null;
-  error_msg: string | null;
-  complete_msg: string | null;
-  out_path: string | null;
-  /** K. */
-  temperature: number | null;
-  /** bar. */
-  pressure: number | null;
-  outputs: Record<string, number> | null;
 }
 
 /** What tells whether a row changed since it was read. */
