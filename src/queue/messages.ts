@@ -8,38 +8,38 @@ const longestPath = 1024;
 
 /** What travels with a point on its way to a run. */
 export interface Travel {
-  previous_hash?: string;
+  previous_hash?: string | undefined;
   /** Where the parent's files are; absent when it left none. */
-  previous_path?: string;
+  previous_path?: string | undefined;
   depth: number;
   /** The number of its next run, from 1. Absent: 1. */
-  attempt?: number;
+  attempt?: number | undefined;
   /** Attempts that were spent before its errors were put back: the allowance counts from here. */
-  spent?: number;
+  spent?: number | undefined;
   /** Workers that vanished with it, in a row. */
-  lost?: string[];
+  lost?: string[] | undefined;
 }
 
 /** What a run tells SQL, under the names of the table's columns. */
 export interface Report {
-  previous_hash?: string;
+  previous_hash?: string | undefined;
   depth: number;
   attempt: number;
-  worker?: string;
+  worker?: string | undefined;
   /** ISO 8601, UTC. */
-  start_time?: string;
-  end_time?: string;
+  start_time?: string | undefined;
+  end_time?: string | undefined;
   /** Seconds. */
-  run_time?: number;
-  error_kind?: 'program' | 'timeout' | 'poison';
-  error_msg?: string;
-  complete_msg?: string;
-  out_path?: string;
+  run_time?: number | undefined;
+  error_kind?: 'program' | 'timeout' | 'poison' | undefined;
+  error_msg?: string | undefined;
+  complete_msg?: string | undefined;
+  out_path?: string | undefined;
   /** Surface temperature, K. */
-  temperature?: number;
+  temperature?: number | undefined;
   /** Surface pressure, bar. */
-  pressure?: number;
-  outputs?: Record<string, number>;
+  pressure?: number | undefined;
+  outputs?: Record<string, number> | undefined;
 }
 
 type Check = (value: unknown) => boolean;

@@ -1,4 +1,6 @@
-import type { Ending, Proposal } from '../queue/leases.js';
+import type { Ending } from '../queue/leases.js';
+import { PointSet } from '../space/pointSet.js';
+import type { Point } from '../space/space.js';
 import { Bell } from '../support/bell.js';
 import type { Member } from './member.js';
 import { ProposalMemory } from './proposalMemory.js';
@@ -72,23 +74,24 @@ export class Finisher {
   private async finish(endings: readonly RunEnding[]): Promise<string[]> {
     const generation = await this.member.session.generation();
     const memory = this.memory.of(generation);
-    const proposals = this.proposalsOf(endings, memory);
-    const stale = await this.member.leases.finish(endings, [...proposals.values()], generation);
-    if (stale.length === 0) memory.add(proposals.keys());
+    const fresh = this.freshNeighbours(endings, memory);
+    const proposals = fresh.map(({ parent, neighbour }) => proposalOf(parent, neighbour));
+    const stale = await this.member.leases.finish(endings, proposals, generation);
+    if (stale.length === 0) memory.add(fresh.map(({ neighbour }) => neighbour));
     return stale;
   }
 
-  /** What these stable points propose, by code, without what the memory holds. */
-  private proposalsOf(endings: readonly RunEnding[], memory: ProposalMemory): Map<string, Proposal> {
-    const proposals = new Map<string, Proposal>();
+  /** The neighbours of these stable points, each once, without what the memory holds. */
+  private freshNeighbours(endings: readonly RunEnding[], memory: ProposalMemory) {
+    const found = new PointSet();
+    const fresh: { parent: Parent; neighbour: Point }[] = [];
     for (const { parent } of endings) {
       if (!parent) continue;
       for (const neighbour of this.member.search.space.neighbours(parent.point)) {
-        if (memory.has(neighbour.code) || proposals.has(neighbour.code)) continue;
-        proposals.set(neighbour.code, proposalOf(parent, neighbour));
+        if (!memory.has(neighbour) && found.add(neighbour)) fresh.push({ parent, neighbour });
       }
     }
-    return proposals;
+    return fresh;
   }
 }
 

@@ -1,31 +1,35 @@
+import { PointSet } from '../space/pointSet.js';
+import type { Point } from '../space/space.js';
+
 /**
- * The codes that a worker proposed lately, for sure, in one generation: Redis has seen them, so they need not be sent again.
- * Bounded: the oldest go first.
+ * The points that a worker proposed lately, for sure, in one generation: Redis has seen them, so they need not be sent again.
+ * Bounded: of two halves the older goes when the newer is full.
  */
 export class ProposalMemory {
-  private codes = new Set<string>();
+  private newer = new PointSet();
+  private older = new PointSet();
   private generation = '';
 
-  constructor(private readonly most = 100_000) {}
+  constructor(private readonly most = 200_000) {}
 
   /** Forgets all when the generation is another. */
   of(generation: string): this {
     if (generation !== this.generation) {
-      this.codes = new Set();
+      this.newer = new PointSet();
+      this.older = new PointSet();
       this.generation = generation;
     }
     return this;
   }
 
-  has(code: string): boolean {
-    return this.codes.has(code);
+  has(point: Point): boolean {
+    return this.newer.has(point) || this.older.has(point);
   }
 
-  add(codes: Iterable<string>): void {
-    for (const code of codes) this.codes.add(code);
-    for (const oldest of this.codes) {
-      if (this.codes.size <= this.most) return;
-      this.codes.delete(oldest);
-    }
+  add(points: readonly Point[]): void {
+    for (const point of points) this.newer.add(point);
+    if (this.newer.size < this.most / 2) return;
+    this.older = this.newer;
+    this.newer = new PointSet();
   }
 }

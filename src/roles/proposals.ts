@@ -16,11 +16,7 @@ export interface Parent {
 
 /** The element by which a stable point proposes a neighbour. */
 export function proposalOf({ point, depth, outPath }: Parent, neighbour: Point): Proposal {
-  const travel: Travel = {
-    previous_hash: point.hash,
-    ...(outPath === null ? {} : { previous_path: outPath }),
-    depth: depth + 1,
-  };
+  const travel: Travel = { previous_hash: point.hash, previous_path: outPath ?? undefined, depth: depth + 1 };
   return { hash: neighbour.hash, element: encode(neighbour.code, travel) };
 }
 
@@ -70,8 +66,8 @@ export async function missingProposals(
 export function elementOf(row: PointRow, parentPath: string | null): string {
   const attempt = Math.max(1, row.attempts);
   return encode(row.code, {
-    ...(row.previous_hash === null ? {} : { previous_hash: row.previous_hash }),
-    ...(parentPath === null ? {} : { previous_path: parentPath }),
+    previous_hash: row.previous_hash ?? undefined,
+    previous_path: parentPath ?? undefined,
     depth: row.depth,
     ...(attempt > 1 ? { attempt, spent: attempt - 1 } : {}),
   });

@@ -76,16 +76,12 @@ export class Run {
 
   /** That it began, for SQL. */
   news(): Report {
-    return { ...this.origin(), attempt: this.attempt, worker: this.worker, start_time: this.startTime };
+    const { previous_hash, depth } = this.travel;
+    return { previous_hash, depth, attempt: this.attempt, worker: this.worker, start_time: this.startTime };
   }
 
   private get worker(): string {
     return this.around.member.session.owner;
-  }
-
-  private origin(): Pick<Report, 'previous_hash' | 'depth'> {
-    const { previous_hash, depth } = this.travel;
-    return { ...(previous_hash === undefined ? {} : { previous_hash }), depth };
   }
 
   private forSimulator(directories?: Attempt['directories']): Attempt {
@@ -129,26 +125,24 @@ export class Run {
     return this.around.member.insist(call, this.signal);
   }
 
-  private ending(outcome: Outcome, outPath?: string): RunEnding {
-    const { token } = this.lease;
+  private ending(outcome: Outcome, out_path?: string): RunEnding {
     this.measure(outcome);
-    const facts: Report = { ...this.news(), ...this.times(), ...(outPath === undefined ? {} : { out_path: outPath }) };
-    if (outcome.kind === 'error') return this.failing(outcome, facts);
+    if (outcome.kind === 'error') return this.failing(outcome, { ...this.news(), ...this.times(), out_path });
     const { stable, temperature, pressure, outputs, message } = outcome;
     const report: Report = {
-      ...facts,
-      ...(temperature === undefined ? {} : { temperature }),
-      ...(pressure === undefined ? {} : { pressure }),
-      ...(Object.keys(outputs).length === 0 ? {} : { outputs }),
-      ...(message === undefined ? {} : { complete_msg: message }),
+      ...this.news(),
+      ...this.times(),
+      out_path,
+      temperature,
+      pressure,
+      outputs: Object.keys(outputs).length === 0 ? undefined : outputs,
+      complete_msg: message,
     };
-    const parent = { point: this.point, depth: this.travel.depth, outPath: outPath ?? null };
-    return {
-      token,
-      arrival: stable ? 'complete0_sql_Q' : 'complete1_sql_Q',
-      element: encode(this.point.code, report),
-      ...(stable ? { parent } : {}),
-    };
+    const element = encode(this.point.code, report);
+    const { token } = this.lease;
+    if (!stable) return { token, arrival: 'complete1_sql_Q', element };
+    const parent = { point: this.point, depth: this.travel.depth, outPath: out_path ?? null };
+    return { token, arrival: 'complete0_sql_Q', element, parent };
   }
 
   private measure(outcome: Outcome): void {
@@ -176,7 +170,8 @@ export class Run {
   }
 
   private times() {
-    return { end_time: isoNow(), run_time: (performance.now() - this.begun) / 1000 };
+    const microseconds = Math.round((performance.now() - this.begun) * 1000);
+    return { end_time: isoNow(), run_time: microseconds / 1e6 };
   }
 
   private metadata(outcome: Outcome): RunMetadata {

@@ -46,6 +46,8 @@ export class NotAPoint extends Error {
 /** One value on one axis, with what is costly to find about it. Made once a value by its `Axis`. */
 export interface Coordinate {
   readonly text: string;
+  /** Name and number: `O20.21`. */
+  readonly label: string;
   readonly value: number;
   readonly decimal: Decimal;
   /** The value in units of 1e-15 where that is exact and whole, NaN otherwise: the quick way to the filler. */
@@ -123,6 +125,7 @@ export class Axis {
 }
 
 class LazyCoordinate implements Coordinate {
+  readonly label: string;
   readonly decimal: Decimal;
   readonly femto: number;
   private found: Coordinate[] | undefined;
@@ -134,6 +137,7 @@ class LazyCoordinate implements Coordinate {
     readonly value: number,
     private readonly find: (from: Coordinate) => Coordinate[],
   ) {
+    this.label = axis + text;
     this.decimal = decimalOf(value);
     const exact = this.decimal.scale <= femtoDigits && value >= 0 && value <= 1;
     this.femto = exact ? Number(unitsAt(this.decimal, femtoDigits)) : Number.NaN;
@@ -165,18 +169,18 @@ export class Point {
 
   /** The numbers of all parameters, in order, as text. */
   get code(): string {
-    if (this.written === undefined) {
-      const texts = this.coordinates.map(({ text }) => text);
-      this.written = this.space
-        .withRest(texts, this.rest === undefined ? undefined : formatNumber(this.rest))
-        .join(',');
-    }
+    this.written ??= this.space
+      .withRest(
+        this.coordinates.map(({ text }) => text),
+        this.rest === undefined ? undefined : formatNumber(this.rest),
+      )
+      .join(',');
     return this.written;
   }
 
   /** MD5, 32 hex characters, of names and numbers in order: `O20.21N20.7772982887…`. */
   get hash(): string {
-    this.digest ??= digest('md5', this.space.named(this.code), 'hex');
+    this.digest ??= digest('md5', this.space.named(this), 'hex');
     return this.digest;
   }
 
@@ -189,7 +193,9 @@ export class Point {
   }
 
   get dictionary(): Dictionary {
-    return this.space.dictionary(this.code);
+    const dictionary: Dictionary = {};
+    for (const [index, value] of this.values.entries()) dictionary[this.space.names[index] as string] = value;
+    return dictionary;
   }
 }
 
@@ -261,29 +267,24 @@ export class Space {
   }
 
   private checkFiller(text: string, { rest }: Point): void {
+    const fits = formatNumber(rest as number);
+    if (text === fits) return;
     const given = numberFrom(this.filler as string, text);
     if (given === rest) return;
-    const [found, fits] = [given, rest as number].map(formatNumber);
+    const found = formatNumber(given);
     throw new NotAPoint(`${this.filler} is ${found}, but the others leave ${fits}`);
+  }
+
+  /** Names and numbers, concatenated in order: what the hash is taken of. */
+  named({ coordinates, rest }: Point): string {
+    const labels = coordinates.map(({ label }) => label);
+    return this.withRest(labels, rest === undefined ? undefined : this.filler + formatNumber(rest)).join('');
   }
 
   /** What the axes have, in order, with the filler's put in at its place. */
   withRest<Value>(ofAxes: Value[], rest: Value | undefined): Value[] {
     if (rest !== undefined) ofAxes.splice(this.fillerAt, 0, rest);
     return ofAxes;
-  }
-
-  /** Names and numbers, concatenated in order: what the hash is taken of. */
-  named(code: string): string {
-    return code
-      .split(',')
-      .map((text, index) => this.names[index] + text)
-      .join('');
-  }
-
-  /** The parameter dictionary of a canonical code. */
-  dictionary(code: string): Dictionary {
-    return Object.fromEntries(code.split(',').map((text, index) => [this.names[index], Number(text)]));
   }
 
   /**

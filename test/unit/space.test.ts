@@ -120,7 +120,7 @@ describe('the codec', () => {
 
   test('hashes names and numbers in order', () => {
     const text = 'O20.21N20.7772982887H2O0.0123CH41.63e-06CO20.0004H28.13e-08';
-    expect(space.named(space.start.code)).toBe(text);
+    expect(space.named(space.start)).toBe(text);
     expect(space.start.hash).toBe(createHash('md5').update(text).digest('hex'));
   });
 

@@ -13,24 +13,31 @@ for i = 4, first - 1 do
   local element = redis.call('LINDEX', batch, ARGV[i])
   if element then redis.call('LPUSH', malformed, element) end
 end
-local known, waited, admitted = 0, 0, {}
-for i = first, #ARGV, 2 do
-  local hash, element = ARGV[i], ARGV[i + 1]
-  local fresh = redis.call('SREM', waiting, hash) == 1
-  if fresh then
-    waited = waited + 1
+local hashes, awaited, admitted, met = {}, {}, {}, {}
+local known = 0
+for i = first, #ARGV, 2 do hashes[#hashes + 1] = ARGV[i] end
+for i, waits in ipairs(#hashes > 0 and redis.call('SMISMEMBER', waiting, unpack(hashes)) or {}) do
+  local hash, element = hashes[i], ARGV[first + 2 * i - 1]
+  local fresh = false
+  if met[hash] then
+    fresh = false
+  elseif waits == 1 then
+    fresh = true
+    awaited[#awaited + 1] = hash
   elseif redis.call('SADD', seen, hash) == 1 then
     fresh = true
     known = known + 1
   end
+  met[hash] = true
   if fresh and element ~= '' then admitted[#admitted + 1] = element end
 end
+if #awaited > 0 then redis.call('SREM', waiting, unpack(awaited)) end
 if #admitted > 0 then redis.call('LPUSH', main, unpack(admitted)) end
 redis.call('DEL', batch)
 redis.call('ZREM', batches, id)
 redis.call('HDEL', taken, id)
 redis.call('HINCRBY', search, 'known', known)
-redis.call('HINCRBY', search, 'proposed', 0 - waited)
+redis.call('HINCRBY', search, 'proposed', 0 - #awaited)
 redis.call('HINCRBY', search, 'admitted', #admitted)
 redis.call('HINCRBY', search, 'moves', 1)
 return #admitted

@@ -9,18 +9,24 @@ local size = redis.call('SCARD', seen)
 local entered, dropped = 0, 0
 local chunk = 1000
 for from = 3, #ARGV, 2 * chunk do
-  local hashes = {}
+  local hashes, fresh, elements, met = {}, {}, {}, {}
   for i = from, math.min(from + 2 * chunk, #ARGV) - 1, 2 do hashes[#hashes + 1] = ARGV[i] end
-  for i, met in ipairs(redis.call('SMISMEMBER', seen, unpack(hashes))) do
-    if met == 0 then
+  for i, there in ipairs(redis.call('SMISMEMBER', seen, unpack(hashes))) do
+    if there == 0 and not met[hashes[i]] then
+      met[hashes[i]] = true
       if most_points >= 0 and size + entered >= most_points then
         dropped = dropped + 1
-      elseif redis.call('SADD', seen, hashes[i]) == 1 then
-        redis.call('SADD', waiting, hashes[i])
-        redis.call('LPUSH', list, ARGV[from + 2 * i - 1])
+      else
         entered = entered + 1
+        fresh[#fresh + 1] = hashes[i]
+        elements[#elements + 1] = ARGV[from + 2 * i - 1]
       end
     end
+  end
+  if #fresh > 0 then
+    redis.call('SADD', seen, unpack(fresh))
+    redis.call('SADD', waiting, unpack(fresh))
+    redis.call('LPUSH', list, unpack(elements))
   end
 end
 if generation ~= '' and entered > 0 then
