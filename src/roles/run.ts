@@ -129,9 +129,17 @@ export class Run {
     this.measure(outcome);
     if (outcome.kind === 'error') return this.failing(outcome, { ...this.news(), ...this.times(), out_path });
     const { stable, temperature, pressure, outputs, message } = outcome;
+    const { previous_hash, depth } = this.travel;
+    const { end_time, run_time } = this.times();
+    // Written out field by field: spread together, the report would cost more than a quick run.
     const report: Report = {
-      ...this.news(),
-      ...this.times(),
+      previous_hash,
+      depth,
+      attempt: this.attempt,
+      worker: this.worker,
+      start_time: this.startTime,
+      end_time,
+      run_time,
       out_path,
       temperature,
       pressure,
@@ -141,7 +149,7 @@ export class Run {
     const element = encode(this.point.code, report);
     const { token } = this.lease;
     if (!stable) return { token, arrival: 'complete1_sql_Q', element };
-    const parent = { point: this.point, depth: this.travel.depth, outPath: out_path ?? null };
+    const parent = { point: this.point, depth, outPath: out_path ?? null };
     return { token, arrival: 'complete0_sql_Q', element, parent };
   }
 
