@@ -5,7 +5,7 @@ import { MachineFault, messageOf, Unavailable } from '../support/errors.js';
 import type { Member } from './member.js';
 
 const faultsInRow = 3;
-const firstProbeMs = 5_000;
+const probesALease = 6;
 const longestProbeMs = 300_000;
 
 /**
@@ -15,13 +15,15 @@ const longestProbeMs = 300_000;
 export class Bench {
   private faults = 0;
   private reason = '';
-  private probeMs = firstProbeMs;
+  private probeMs: number;
 
   constructor(
     private readonly member: Member,
     private readonly simulator: Simulator,
     private readonly store: ArtifactStore,
-  ) {}
+  ) {
+    this.probeMs = this.firstProbeMs;
+  }
 
   /** Prepares the machine; waits on the bench until it can run points, or until the worker is to stop. */
   async ready(): Promise<void> {
@@ -64,6 +66,10 @@ export class Bench {
 
   ranWell(): void {
     this.faults = 0;
-    this.probeMs = firstProbeMs;
+    this.probeMs = this.firstProbeMs;
+  }
+
+  private get firstProbeMs(): number {
+    return this.member.search.leaseMs / probesALease;
   }
 }

@@ -10,13 +10,6 @@ local search, processing, leases, leased, seen, waiting, main_sql =
 local lists_before, reports = 7, 3
 local only_expired, most_points, count = ARGV[2] == '1', tonumber(ARGV[3]), tonumber(ARGV[4])
 if redis.call('HGET', search, 'generation') ~= ARGV[1] then return redis.error_reply('GENERATION changed') end
-local chunk, few = 1000, 64
-local function in_chunks(command, key, elements)
-  for from = 1, #elements, chunk do
-    redis.call(command, key, unpack(elements, from, math.min(from + chunk - 1, #elements)))
-  end
-end
-
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
 local first_proposal = 5 + 3 * count
@@ -31,31 +24,21 @@ for i, token in ipairs(tokens) do
 end
 if #stale > 0 then return stale end
 
-local ended, arrivals, leaving = 0, {}, {}
+local ended, arrivals = 0, {}
 for i = 1, count do
   local arrival, element = tonumber(ARGV[3 + 3 * i]), ARGV[4 + 3 * i]
   arrivals[arrival] = arrivals[arrival] or {}
   table.insert(arrivals[arrival], element == '' and held[i] or element)
-  leaving[held[i]] = (leaving[held[i]] or 0) + 1
+  redis.call('LREM', processing, -1, held[i])
   if arrival <= reports then ended = ended + 1 end
 end
-for arrival, elements in pairs(arrivals) do in_chunks('LPUSH', KEYS[lists_before + arrival], elements) end
-if count < few then
-  for i = 1, count do redis.call('LREM', processing, -1, held[i]) end
-else -- Each LREM would look through the list; one pass over it serves all.
-  local staying = {}
-  for _, element in ipairs(redis.call('LRANGE', processing, 0, -1)) do
-    local copies = leaving[element] or 0
-    if copies > 0 then leaving[element] = copies - 1 else staying[#staying + 1] = element end
-  end
-  redis.call('DEL', processing)
-  in_chunks('RPUSH', processing, staying)
-end
+for arrival, elements in pairs(arrivals) do redis.call('LPUSH', KEYS[lists_before + arrival], unpack(elements)) end
 redis.call('ZREM', leases, unpack(tokens))
 redis.call('HDEL', leased, unpack(tokens))
 
 local size = most_points >= 0 and redis.call('SCARD', seen) or 0
 local known, dropped = 0, 0
+local chunk = 1000
 for from = first_proposal, #ARGV, 2 * chunk do
   local hashes, fresh, elements, met = {}, {}, {}, {}
   for i = from, math.min(from + 2 * chunk, #ARGV) - 1, 2 do hashes[#hashes + 1] = ARGV[i] end
