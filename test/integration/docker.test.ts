@@ -1,13 +1,17 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
+import { readFileSync } from 'node:fs';
 import { chmod, writeFile } from 'node:fs/promises';
+import { type AddressInfo, connect } from 'node:net';
 import { constants } from 'node:os';
 import { join } from 'node:path';
+import { createServer } from 'node:tls';
 import type Docker from 'dockerode';
 import { beforeAll, describe, expect, it, onTestFinished, vi } from 'vitest';
 import { type DockerOptions, DockerSandbox, ownerLabel } from '../../src/sandboxes/docker/sandbox.js';
 import type { Cell, Execution } from '../../src/sandboxes/sandbox.js';
 import { MachineFault } from '../../src/support/errors.js';
+import { certificates } from '../support/certificates.js';
 import { temporaryDirectory } from '../support/directories.js';
 import { busyboxImage, containersOf, dockerEngine } from '../support/docker.js';
 import { registryWith } from '../support/registry.js';
@@ -258,6 +262,31 @@ describe('the engine', () => {
     await expect(prepared).rejects.toThrow(MachineFault);
     await expect(prepared).rejects.toThrow(
       'No Docker engine answers at unix:///nowhere/docker.sock (ENOENT): start Docker, or set DOCKER_HOST',
+    );
+  });
+
+  it('is reached over TCP with TLS, by those who show a certificate', async () => {
+    const { folder, ...files } = await certificates();
+    const [ca, cert, key] = [files.ca, files.cert, files.key].map((file) => readFileSync(file));
+    const socket = (process.env.DOCKER_HOST ?? '').replace('unix://', '');
+    const front = createServer({ ca, cert, key, requestCert: true, rejectUnauthorized: true }, (client) => {
+      const behind = connect(socket);
+      client.on('error', () => behind.destroy()).pipe(behind);
+      behind.on('error', () => client.destroy()).pipe(client);
+    }).listen(0, '127.0.0.1');
+    onTestFinished(() => void front.close());
+    await once(front, 'listening');
+    vi.stubEnv('DOCKER_HOST', `tcp://127.0.0.1:${(front.address() as AddressInfo).port}`);
+    vi.stubEnv('DOCKER_TLS_VERIFY', '1');
+    vi.stubEnv('DOCKER_CERT_PATH', folder);
+    onTestFinished(() => void vi.unstubAllEnvs());
+    const sandbox = sandboxWith();
+    await sandbox.prepare();
+    expect(await outputOf(sandbox, 'echo "over TLS"')).toBe('over TLS');
+
+    vi.stubEnv('DOCKER_CERT_PATH', await temporaryDirectory());
+    await expect(sandboxWith().prepare()).rejects.toThrow(
+      /^Docker cannot be reached as DOCKER_HOST and DOCKER_CERT_PATH say: .*ca\.pem/,
     );
   });
 });

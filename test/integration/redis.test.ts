@@ -3,11 +3,12 @@ import { join } from 'node:path';
 import { expect, test } from 'vitest';
 import { Connection } from '../../src/queue/connection.js';
 import { Keys } from '../../src/queue/keys.js';
+import { certificates } from '../support/certificates.js';
 import { temporaryFolder } from '../support/folder.js';
 import { freePort } from '../support/port.js';
 import { type Role, runRole, startRole } from '../support/processes.js';
 import { startRedis } from '../support/redis.js';
-import { certificates, redisCli, startCluster, startSentinels } from '../support/redisFleets.js';
+import { redisCli, startCluster, startSentinels } from '../support/redisFleets.js';
 import { searchConfig } from '../support/search.js';
 import { until } from '../support/until.js';
 

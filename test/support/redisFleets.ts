@@ -79,19 +79,3 @@ async function startSentinel(masterPort: number): Promise<number> {
   await child.line((line) => /monitor master fleet/.test(line), 'that it watches');
   return port;
 }
-
-/** An authority of one's own and a server's certificate for 127.0.0.1; paths of the files. */
-export async function certificates(): Promise<{ ca: string; cert: string; key: string }> {
-  const folder = temporaryFolder();
-  const [ca, caKey, cert, key, request, names] = ['ca.pem', 'ca.key', 'cert.pem', 'key.pem', 'request', 'names'].map(
-    (name) => join(folder, name),
-  ) as [string, string, string, string, string, string];
-  const openssl = (...args: string[]) => run('openssl', args);
-  const curve = ['-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:P-256', '-nodes'];
-  await openssl('req', '-x509', ...curve, '-keyout', caKey, '-out', ca, '-days', '2', '-subj', '/CN=test authority');
-  await openssl('req', ...curve, '-keyout', key, '-out', request, '-subj', '/CN=redis');
-  writeFileSync(names, 'subjectAltName=IP:127.0.0.1\n');
-  const signed = ['-CA', ca, '-CAkey', caKey, '-CAcreateserial', '-extfile', names, '-days', '2'];
-  await openssl('x509', '-req', '-in', request, '-out', cert, ...signed);
-  return { ca, cert, key };
-}

@@ -18,17 +18,9 @@ local known = 0
 for i = first, #ARGV, 2 do hashes[#hashes + 1] = ARGV[i] end
 for i, waits in ipairs(#hashes > 0 and redis.call('SMISMEMBER', waiting, unpack(hashes)) or {}) do
   local hash, element = hashes[i], ARGV[first + 2 * i - 1]
-  local fresh = false
-  if met[hash] then
-    fresh = false
-  elseif waits == 1 then
-    fresh = true
-    awaited[#awaited + 1] = hash
-  elseif redis.call('SADD', seen, hash) == 1 then
-    fresh = true
-    known = known + 1
-  end
+  local fresh = not met[hash] and (waits == 1 or redis.call('SADD', seen, hash) == 1)
   met[hash] = true
+  if fresh and waits == 1 then awaited[#awaited + 1] = hash elseif fresh then known = known + 1 end
   if fresh and element ~= '' then admitted[#admitted + 1] = element end
 end
 if #awaited > 0 then redis.call('SREM', waiting, unpack(awaited)) end

@@ -166,10 +166,11 @@ class AtmosRun {
   }
 
   private async clima(photochem: Converged, photochemSeconds: number): Promise<Outcome> {
-    const couplings = this.collect(couplingPaths); // only to be kept: it need not hold up the climate
+    const ending = this.execute(this.options.clima, 'Clima_log.txt');
+    const couplings = this.collect(couplingPaths); // only to be kept: copied while the climate program runs
     couplings.catch(() => {});
-    const ended = await this.execute(this.options.clima, 'Clima_log.txt');
-    await couplings;
+    const ended = await ending;
+    if (!this.endedEarly) await couplings;
     const climaSeconds = this.seconds() - photochemSeconds;
     const files = await this.collect(climaPaths);
     if (ended.ending === 'timeout') return this.timedOut('the climate program', ended.log);
