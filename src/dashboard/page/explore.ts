@@ -58,13 +58,17 @@ export class Explorer {
   }
 
   draw(): void {
-    const { cells, dots, lines } = this.shown;
+    this.drawMap();
+    if (this.shown.lines) this.drawLines(this.shown.lines);
+  }
+
+  private drawMap(): void {
+    const { cells, dots } = this.shown;
     const look = palette();
     const field = this.fields.find(({ name }) => name === this.colour);
     const [x, y] = [this.field(this.x), this.field(this.y)];
     if (cells) this.map.setOption(cellsOption(cells, this.fields, { field, index: 0 }, look), { notMerge: true });
     else if (dots && x && y) this.map.setOption(dotsOption(dots, [x, y], field, look), { notMerge: true });
-    if (lines) this.drawLines(lines);
   }
 
   private async load(): Promise<void> {
@@ -72,15 +76,18 @@ export class Explorer {
     this.showControls();
     if (!this.field(this.x) || !this.field(this.y)) return;
     const selection = JSON.stringify(this.selection());
-    const [map, lines] = await Promise.all([
-      this.loadMap(selection),
-      get<Dots>('/api/dots', { fields: this.axes().join(','), most: String(mostLines), selection }),
-    ]);
-    this.shown = { ...map, lines };
+    // The map first: it is what people wait for.
+    const { lines: former } = this.shown;
+    this.shown = { ...(await this.loadMap(selection)), ...(former && { lines: former }) };
     this.caption();
-    this.draw();
-    this.list(lines);
+    this.drawMap();
     part('map').dataset.drawn = String(++this.drawn);
+    const fields = this.axes().join(',');
+    const lines = await get<Dots>('/api/dots', { fields, most: String(mostLines), selection });
+    this.shown = { ...this.shown, lines };
+    this.drawLines(lines);
+    this.list(lines);
+    part('parallel').dataset.drawn = String(this.drawn);
   }
 
   private async loadMap(selection: string): Promise<{ cells: Cells } | { dots: Dots }> {
