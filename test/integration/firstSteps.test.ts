@@ -1,9 +1,12 @@
 import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
+import { BucketServer } from '../support/bucket-server.js';
+import { standInImage } from '../support/docker.js';
 import { temporaryFolder } from '../support/folder.js';
 import { runRole, startRole } from '../support/processes.js';
 import { startRedis } from '../support/redis.js';
+import { atEnd } from '../support/scope.js';
 import { testSearch } from '../support/testSearch.js';
 import { until } from '../support/until.js';
 
@@ -17,6 +20,8 @@ const model = `
   writeFileSync(process.env.FLEET_OUTPUT_DIR + '/profile.txt', 'a profile');
   writeFileSync(process.env.FLEET_OUTPUT_DIR + '/result.json', JSON.stringify({ stable: true, temperature: 288.5, outputs: { weight: mass } }));
 `;
+/** Species that Atmos knows. */
+const air = { CO2: { start: 0.0004, step: [{ below: 1, by: 0.01 }] }, CH4: { start: 1.63e-6 } };
 const simulator = { kind: 'program', command: [process.execPath, '--eval', model], sandbox: { kind: 'local' } };
 
 describe('init', () => {
@@ -65,6 +70,30 @@ describe('doctor', () => {
     expect(stdout).toContain('3 of 5 checks found something wrong');
     expect(stdout).toContain('Redis (redis://127.0.0.1:1): connect ECONNREFUSED');
     expect(stdout + stderr).not.toContain('a-secret-word');
+  });
+
+  test('looks at Docker, the image and the bucket', async () => {
+    const [redis, image, server] = [await startRedis(), await standInImage(), new BucketServer('models')];
+    const env = { STORAGE_EMULATOR_HOST: await server.start(), DOCKER_HOST: process.env.DOCKER_HOST ?? '' };
+    atEnd(() => server.stop());
+    const doctor = (image: string) => {
+      const simulator = { kind: 'atmos', sandbox: { kind: 'docker', image, pull: 'never' } };
+      const search = testSearch({
+        parameters: air,
+        simulator,
+        artifacts: { url: 'gs://models' },
+        redis: { url: redis.url },
+      });
+      return runRole('doctor', [], { config: search.path, env });
+    };
+    const well = await doctor(image);
+    expect([well.status, well.stdout]).toEqual([0, expect.stringMatching(/image_digest sha256:[\s\S]*gs:\/\/models/)]);
+    server.permissions = ['storage.objects.get'];
+    const ill = await doctor('nowhere/nothing:1');
+    expect(ill.status).toBe(1);
+    expect(ill.stdout.match(/^WRONG +\w+/gm)).toEqual(['WRONG  simulator', 'WRONG  artifacts']);
+    expect(ill.stdout).toContain('nowhere/nothing:1');
+    expect(ill.stdout).toContain('lacks storage.objects.create');
   });
 
   test('refuses a Redis that may forget, and a table of another search', async () => {
