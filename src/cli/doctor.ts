@@ -1,12 +1,13 @@
 import type { Argv } from 'yargs';
 import { createArtifactStore } from '../artifacts/index.js';
-import { type Config, withoutPassword } from '../config/config.js';
+import type { Config } from '../config/config.js';
 import { tryRights } from '../ledger/rights.js';
 import { readKill } from '../queue/fleet.js';
 import type { OneShot } from '../roles/oneShot.js';
 import { refuseOther } from '../roles/table.js';
 import { createSimulator } from '../simulators/index.js';
 import { messageOf, Unavailable } from '../support/errors.js';
+import { withoutPassword } from '../support/secrets.js';
 import { ledgerOf } from './ledger.js';
 import { withCommon } from './options.js';
 import { describeLattice } from './starter.js';

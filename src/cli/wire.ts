@@ -1,11 +1,4 @@
-import {
-  type Config,
-  definitionOf,
-  fingerprintDifference,
-  fingerprintOf,
-  loadConfig,
-  withoutPassword,
-} from '../config/config.js';
+import { type Config, definitionOf, fingerprintDifference, fingerprintOf, loadConfig } from '../config/config.js';
 import type { Ledger } from '../ledger/ledger.js';
 import { Member } from '../roles/member.js';
 import { OneShot } from '../roles/oneShot.js';
@@ -14,6 +7,7 @@ import { Space } from '../space/space.js';
 import { messageOf, Unavailable, UsageError } from '../support/errors.js';
 import { createLogger, type Logger } from '../support/logger.js';
 import { type Address, serveProbes } from '../support/probes.js';
+import { withoutPassword } from '../support/secrets.js';
 import { Stop, Stopped } from '../support/stop.js';
 import { parseAddress } from './options.js';
 

@@ -10,7 +10,6 @@ import { resolveUrl } from './url.js';
 
 export { definitionOf, type Fingerprint, fingerprintDifference, fingerprintOf } from './definition.js';
 export { secretFrom } from './sources.js';
-export { withoutPassword } from './url.js';
 
 /** A validated configuration: DESIGN.md, section 3, with defaults filled in and every path absolute. */
 export type Config = Omit<z.output<typeof configurationFile>, 'parameters'> & {

@@ -1,5 +1,5 @@
 import type { z } from 'zod';
-import { withoutPassword } from './url.js';
+import { withoutPassword } from '../support/secrets.js';
 
 /** Where a value stands in the configuration, e.g. `['parameters', 'O2', 'step', 0, 'by']`. */
 export type KeyPath = readonly PropertyKey[];

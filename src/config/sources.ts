@@ -2,8 +2,8 @@ import { readFileSync } from 'node:fs';
 import { dirname, resolve } from 'node:path';
 import { type Document, LineCounter, parseDocument } from 'yaml';
 import { messageOf, UsageError } from '../support/errors.js';
+import { withoutPassword } from '../support/secrets.js';
 import { type KeyPath, keyText, show, valueAt } from './explain.js';
-import { withoutPassword } from './url.js';
 
 export type Tree = { readonly [key: string]: unknown };
 

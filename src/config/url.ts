@@ -41,14 +41,6 @@ export function resolveUrl(url: string, folder: string): string {
   return resolved.href;
 }
 
-/** The URL with `***` for its password, also where it is no valid URL: what may stand in a message or log. */
-export function withoutPassword(url: string): string {
-  return url
-    .replace(/(:\/\/[^:@/?#[\s"]*):.*@/gs, '$1:***@')
-    .replace(/(:\/\/[^:@/?#[\s"]*):(?!\*\*\*@|\d*(?:[/?#,\s")]|$))[^\s"]*/g, '$1:***')
-    .replace(/([?&](?:\w*password|passwd|pwd|auth)=)[^&\s"]*/gi, '$1***');
-}
-
 function isPathUrl(url: string, schemes: readonly string[]): boolean {
   const [, scheme] = pathUrl.exec(url) ?? [];
   return scheme !== undefined && schemes.includes(scheme);

@@ -3,6 +3,7 @@ import { readFileSync } from 'node:fs';
 import { Redis, type RedisOptions } from 'ioredis';
 import { messageOf, Unavailable, UsageError } from '../support/errors.js';
 import { parseRedisUrl, type RedisAddress, redisUrlWanted } from '../support/redisAddress.js';
+import { withoutPassword } from '../support/secrets.js';
 import { clusterConnector } from './cluster.js';
 
 /** Seconds that a blocking call waits at the server. */
@@ -198,8 +199,4 @@ function sentinelsOf({ hosts, master, sentinelUsername, sentinelPassword, ...add
     sentinelCommandTimeout: 2000,
     sentinelRetryStrategy: () => null,
   };
-}
-
-function withoutPassword(url: string): string {
-  return url.replace(/\/\/[^@/]*@/, '//').replace(/(sentinelPassword=)[^&]*/, '$1***');
 }

@@ -73,6 +73,7 @@ async function benchFleet(): Promise<void> {
   say('  SQL ceiling, rows and completions/s', whole(ceiling));
   say('  raw Redis, commands/s', whole(redis));
   say('  BullMQ, no-op jobs/s', whole(bullmq));
+  say('  Redis emptied, made whole from SQL, s', run.rebuildSeconds.toFixed(1));
   say('  points/s by tenth of the search', run.tenths.map(whole).join(' '));
   for (const [name, ms] of Object.entries(run.cpuPer1000))
     say(`  CPU ms per 1,000 points: ${name}`, (1000 * ms).toFixed(1));

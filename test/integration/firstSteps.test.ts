@@ -68,7 +68,7 @@ describe('doctor', () => {
     expect(stdout.match(/^WRONG +\w+/gm)).toEqual(['WRONG  Redis', 'WRONG  database', 'WRONG  artifacts']);
     expect(stdout.match(/^ +-> /gm)).toHaveLength(3);
     expect(stdout).toContain('3 of 5 checks found something wrong');
-    expect(stdout).toContain('Redis (redis://127.0.0.1:1): connect ECONNREFUSED');
+    expect(stdout).toContain('Redis (redis://:***@127.0.0.1:1): connect ECONNREFUSED');
     expect(stdout + stderr).not.toContain('a-secret-word');
   });
 

@@ -8,10 +8,10 @@ import {
   fingerprintDifference,
   fingerprintOf,
   loadConfig,
-  withoutPassword,
 } from '../../src/config/config.js';
 import { Space } from '../../src/space/space.js';
 import { UsageError } from '../../src/support/errors.js';
+import { withoutPassword } from '../../src/support/secrets.js';
 import { temporaryFolder } from '../support/folder.js';
 
 const folder = temporaryFolder();

@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest';
-import { withoutPassword } from '../../src/config/config.js';
 import { resolveUrl } from '../../src/config/url.js';
 import { parseRedisUrl } from '../../src/support/redisAddress.js';
+import { withoutPassword } from '../../src/support/secrets.js';
 
 test.each([
   ['redis://localhost', { kind: 'server', hosts: [{ host: 'localhost', port: 6379 }], db: 0, tls: false }],
