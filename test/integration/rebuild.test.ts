@@ -9,6 +9,7 @@ import {
   type Opened,
   openLine,
   places,
+  proposing,
   queue,
   queuedRow,
   seenIn,
@@ -157,11 +158,13 @@ describe('of two rebuilds', () => {
   test.each<[string, (rebuilding: Rebuilding) => Promise<void>]>([
     ['suspends', (rebuilding) => rebuilding.suspend()],
     ['fills', (rebuilding) => rebuilding.markSeen([at(1).hash])],
+    ['proposes', async (rebuilding) => void (await rebuilding.propose(proposing(1), null))],
     ['publishes', (rebuilding) => rebuilding.publish('late', '{}', 1000, [])],
   ])('the one that was overtaken no longer %s anything', async (_, act) => {
     const opened = await openLine(server);
     const { session, redis, keys } = opened;
     const overtaken = await begun(opened);
+    await overtaken.suspend();
     await redis.set(keys.lock, 'another');
     const before = await seenIn(session);
     await expect(act(overtaken)).rejects.toThrow(/another master rebuilds/);
