@@ -1,11 +1,14 @@
 import { beforeAll, describe, expect, test } from 'vitest';
+import { Ledger } from '../../src/ledger/ledger.js';
 import type { Batch } from '../../src/queue/batches.js';
 import { beat } from '../../src/queue/fleet.js';
-import { proposalLists, type SourceList } from '../../src/queue/keys.js';
+import { proposalLists, reportLists, type SourceList } from '../../src/queue/keys.js';
 import { admit } from '../../src/roles/admission.js';
+import { nextReports, settle } from '../../src/roles/settling.js';
 import { Unavailable } from '../../src/support/errors.js';
-import { at, loseNextReply, memberOf, openLine, places, proposing, seenIn, travelling } from '../support/line.js';
+import { at, line, loseNextReply, memberOf, openLine, places, proposing, seenIn, travelling } from '../support/line.js';
 import { type RedisServer, startRedis } from '../support/redis.js';
+import { atEnd } from '../support/scope.js';
 import { settledRow } from '../support/searched.js';
 
 let server: RedisServer;
@@ -62,6 +65,12 @@ describe('a batch', () => {
     expect(await redis.zcard(keys.batches)).toBe(0);
   });
 
+  test('is taken over by nobody who could not end it', async () => {
+    const { heir, fallSilent } = await taken('main_sql_Q', 2, 1, 2);
+    await fallSilent();
+    expect(await heir.batches.adopt(reportLists)).toBeUndefined();
+  });
+
   test('of reports that was taken over whole can no longer be ended by its old owner', async () => {
     const { owner, batch, heir, session, fallSilent } = await taken('complete0_sql_Q', 2, 1, 2);
     await fallSilent();
@@ -104,6 +113,12 @@ describe('admission', () => {
     expect(await seenIn(session)).toMatchObject({ seen: 2, damage: [] });
   });
 
+  test('gives a point its row before it enters main_Q', async () => {
+    const { member, ledger, batch } = await taken('main_sql_Q', 1, 4);
+    await admit(member, ledger, batch);
+    expect(await ledger.find([at(4).hash])).toMatchObject([{ state: 'queue', depth: 0 }]);
+  });
+
   test('lets a proposed point in, and once', async () => {
     const { member, ledger, session, redis, keys } = await openLine(server);
     await member.leases.propose(proposing(3, 5));
@@ -118,5 +133,39 @@ describe('admission', () => {
     await ledger.settle([settledRow(at(4), true, null)]);
     await admit(member, ledger, batch);
     expect(places(await redis.lrange(keys.list('main_Q'), 0, -1))).toEqual([5]);
+  });
+});
+
+describe('settling', () => {
+  test('ends no batch of reports that SQL does not have', async () => {
+    const { member, session, batch, databaseUrl } = await taken('complete0_sql_Q', 1, 4);
+    class Broken extends Ledger {
+      override async settle(): Promise<void> {
+        throw new Error('broken');
+      }
+    }
+    const ledger = new Broken(databaseUrl, 'points', line.names);
+    atEnd(() => ledger.close());
+    await expect(settle(member, ledger, batch)).rejects.toThrow('broken');
+    expect(await seenIn(session)).toMatchObject({ batches: { complete0_sql_Q: 1 } });
+  });
+
+  test('goes on with what was taken when the call for another list failed', async () => {
+    const { member, redis, keys } = await openLine(server);
+    await redis.set(keys.list('error_sql_Q'), 'no list');
+    await redis.lpush(keys.list('complete0_sql_Q'), travelling(4));
+    const [batch, ...others] = await nextReports(member, 10).catch(() => []);
+    expect([batch?.elements, others]).toEqual([[travelling(4)], []]);
+  });
+
+  test('sets aside what does not decode, byte for byte, and settles the rest', async () => {
+    const { member, ledger, redis, keys } = await openLine(server);
+    await redis.lpush(keys.list('complete0_sql_Q'), 'garbage;', travelling(4), '');
+    for (const batch of await nextReports(member, 10)) {
+      await expect(settle(member, ledger, batch)).resolves.toBeUndefined();
+    }
+    expect(await redis.lrange(keys.malformed('complete0_sql_Q'), 0, -1)).toEqual(['', 'garbage;']);
+    expect(await ledger.find([at(4).hash])).toMatchObject([{ state: 'completed', stable: true }]);
+    expect(await seenIn(member.session)).toMatchObject({ empty: true });
   });
 });

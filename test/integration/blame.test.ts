@@ -9,6 +9,7 @@ import { UsageError } from '../../src/support/errors.js';
 import { temporaryFolder } from '../support/folder.js';
 import { at, line, lineSearch, memberOf, openLine, seenIn, travelling } from '../support/line.js';
 import { type RedisServer, startRedis } from '../support/redis.js';
+import { until } from '../support/until.js';
 
 let server: RedisServer;
 beforeAll(async () => {
@@ -143,5 +144,21 @@ describe('a role', () => {
     const { search, redis, keys } = await openLine(server);
     await redis.lpush(keys.list('kill'), 'now');
     expect(await memberOf(search).join()).toBe(false);
+  });
+
+  test.each(['now', 'drain'] as const)('hears the kill switch with its next sign of life: %s', async (word) => {
+    const { search, redis, keys } = await openLine(server, { leaseMs: 300 });
+    const member = memberOf(search);
+    const signOfLife = () => redis.hget(keys.roles, member.session.owner);
+    const nextSign = async (last: string | null) => {
+      await until(async () => (await signOfLife()) !== last, 'another sign of life');
+    };
+    await member.join();
+    await nextSign(null);
+    await redis.lpush(keys.list('kill'), word);
+    // The first of them may have looked at the switch before.
+    for (let signs = 0; signs < 2; signs++) await nextSign(await signOfLife());
+    const { quiet, abort, drains } = member.stop;
+    expect([quiet.aborted, abort.aborted, drains]).toEqual([true, word === 'now', word === 'drain']);
   });
 });
