@@ -442,4 +442,30 @@ export const guardsOfRedis: readonly Guard[] = [
     without: '',
     test: 'integration/blame.test.ts > a machine that cannot run points > is told from one on which a run went well between',
   },
+
+  // What a worker's process sees to.
+  {
+    guard: 'a lease is renewed while its run goes on',
+    file: 'queue/renewerThread.ts',
+    text: '(await renewAll()) ? leaseMs / 3',
+    without: '(await renewAll()) ? leaseMs * 100',
+    test: 'integration/worker.test.ts > a worker > keeps its lease for as long as a run goes on',
+    built: true,
+  },
+  {
+    guard: 'a fault of the machine is held against the machine',
+    file: 'roles/worker.ts',
+    text: 'this.bench.faulted(messageOf(error));',
+    without: 'messageOf(error);',
+    test: 'integration/worker.test.ts > a worker > whose machine cannot run points gives them back, with no attempt the less, and benches itself',
+    built: true,
+  },
+  {
+    guard: 'what somebody pushed into main_Q is admitted before it runs',
+    file: 'roles/worker.ts',
+    text: 'if (byHand) return',
+    without: 'if (byHand && lease.token === "") return',
+    test: 'integration/worker.test.ts > a worker > hands a bare code that somebody pushed to it over to be admitted',
+    built: true,
+  },
 ];

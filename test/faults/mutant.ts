@@ -17,6 +17,8 @@ export interface Guard {
   without: string;
   /** `file in test/ > describe > test`. */
   test: string;
+  /** The test starts processes: the mutant is built for it. */
+  built?: boolean;
 }
 
 interface Report {
@@ -26,6 +28,9 @@ interface Report {
   }[];
 }
 
+/** The configuration of all tests builds dist/ first; the other one is for tests that need none. */
+const usual = 'test/vitest.config.ts';
+const quick = 'test/faults/mutant.config.ts';
 /** What `expect` throws: of a promise it is an error like any other, but for where it comes from. */
 const byAssertion = /^AssertionError|@vitest\/expect\//;
 const root = fileURLToPath(new URL('../..', import.meta.url));
@@ -36,14 +41,14 @@ class MutantTree {
   private readonly folder = temporaryFolder();
 
   constructor() {
-    for (const part of ['src', 'test', 'package.json', 'tsconfig.json']) {
+    for (const part of ['src', 'test', 'scripts', 'package.json', 'tsconfig.json']) {
       cpSync(join(root, part), join(this.folder, part), { recursive: true });
     }
     symlinkSync(join(root, 'node_modules'), join(this.folder, 'node_modules'));
   }
 
   /** Runs a guard's test without the guard; answers how it ended, and why. */
-  async endWithout({ file, text, without, test }: Guard) {
+  async endWithout({ file, text, without, test, built = false }: Guard) {
     const path = join(this.folder, 'src', file);
     const source = readFileSync(path, 'utf8');
     expect(source.split(text), `${text} stands once in ${file}`).toHaveLength(2);
@@ -53,17 +58,17 @@ class MutantTree {
     );
     try {
       const [testFile, ...names] = test.split(' > ');
-      return await this.run(`test/${testFile}`, names.join(' '));
+      return await this.run(`test/${testFile}`, names.join(' '), built ? usual : quick);
     } finally {
       writeFileSync(path, source);
     }
   }
 
-  private async run(file: string, name: string) {
+  private async run(file: string, name: string, config: string) {
     const output = join(this.folder, 'report.json');
     writeFileSync(output, '');
     const pattern = `^${name.replaceAll(/[\\^$.*+?()[\]{}|]/g, '\\$&')}$`;
-    const args = ['run', '--config', 'test/faults/mutant.config.ts', file, '--testNamePattern', pattern];
+    const args = ['run', '--config', config, file, '--testNamePattern', pattern];
     const reporting = ['--reporter=json', `--outputFile=${output}`];
     const child = await Child.start(process.execPath, [vitest, ...args, ...reporting], {
       cwd: this.folder,
