@@ -12,6 +12,30 @@ const conserved: Record<string, string> = {
   reports: 'complete0_sql_Q',
 };
 
+/** What may hold a point while all else is empty, and how a look counts it. */
+const holding: [holder: string, text: string, without: string][] = [
+  ['a list', 'owners + leases', 'leases'],
+  ['a lease', ' + leases + registered', ' + registered'],
+  ['a batch', ' + registered', ''],
+  ['the waiting set', ' + waiting', ''],
+  ['the strays', ' + strays', ''],
+];
+
+/** The scripts by which points move. */
+const moving = ['admit', 'drop', 'finish', 'lease', 'propose', 'publish', 'requeue', 'take', 'takeover'];
+
+/** What scripts count of what they put into Redis, and the test that misses it when it was lost uncounted. */
+const counted: [script: string, count: string, test: string][] = [
+  ['admit', `'admitted', #admitted`, 'what is lost is missed, whoever put it there: > admission'],
+  ['admit', `'known', known`, 'what is lost is missed, whoever put it there: > admission'],
+  ['finish', `'known', known`, 'a look > names what is short when seen is lost'],
+  ['finish', `'proposed', known`, 'a look > names what is short when waiting is lost'],
+  ['finish', `'ended', ended`, 'a look > finds nothing wrong where nothing was lost'],
+  ['propose', `'known', entered`, 'what is lost is missed, whoever put it there: > a pass over SQL'],
+  ['propose', `'proposed', entered`, 'what is lost is missed, whoever put it there: > a pass over SQL'],
+  ['requeue', `'admitted', #ARGV - 1`, 'a look > names what is short when main_Q is lost'],
+];
+
 const rowTests = 'integration/verify.test.ts > a row is named >';
 
 /** Each guard of the ledger, of what a master makes of it, and of `verify`, with the test that misses it. */
@@ -80,6 +104,27 @@ export const guardsOfSql: readonly Guard[] = [
     without: '.where({ ...(choice',
     test: 'integration/ledger.test.ts > a row in SQLite > that is put back after an error counts its attempts on, so that a late report of the old one is told apart',
   },
+  {
+    guard: 'a table of somebody else is not taken for the search’s',
+    file: 'ledger/ledger.ts',
+    text: 'if (!(await this.hasTable(this.meta))) throw this.foreign();',
+    without: '',
+    test: 'integration/ledger.test.ts > a row in SQLite > is not written into a table of somebody else, nor is that dropped',
+  },
+  ...(['create(fingerprint: string)', 'drop()'] as const).map((method) => ({
+    guard: `${method} leaves a table of somebody else alone`,
+    file: 'ledger/ledger.ts',
+    text: `async ${method}: Promise<void> {\n`,
+    without: `async ${method}: Promise<void> {\n    await createMetaTable(this.db, this.meta);\n`,
+    test: 'integration/ledger.test.ts > a row in SQLite > is not written into a table of somebody else, nor is that dropped',
+  })),
+  {
+    guard: 'a table of another search is refused',
+    file: 'roles/table.ts',
+    text: 'if (difference) throw',
+    without: 'if (difference === "") throw',
+    test: 'integration/blame.test.ts > a role > refuses the table of another search',
+  },
 
   // Points in Redis are conserved.
   ...Object.entries(conserved).map(([what, lost]) => ({
@@ -88,6 +133,13 @@ export const guardsOfSql: readonly Guard[] = [
     text: `atLeast('${what}',`,
     without: '((..._: unknown[]) => undefined)(',
     test: `integration/look.test.ts > a look > names what is short when ${lost} is lost`,
+  })),
+  ...counted.map(([script, count, test]) => ({
+    guard: `conservation: ${script} counts ${count}`,
+    file: `queue/lua/${script}.lua`,
+    text: `redis.call('HINCRBY', search, ${count})`,
+    without: '',
+    test: `integration/look.test.ts > ${test}`,
   })),
   {
     guard: 'a master rebuilds what is short',
@@ -140,6 +192,20 @@ export const guardsOfSql: readonly Guard[] = [
   },
 
   // The search is over only when it is.
+  ...holding.map(([holder, text, without]) => ({
+    guard: `a search is not empty while ${holder} is not`,
+    file: 'queue/look.ts',
+    text,
+    without,
+    test: `integration/look.test.ts > a search is not empty while ${holder} is not`,
+  })),
+  ...moving.map((script) => ({
+    guard: `${script} counts as a move`,
+    file: `queue/lua/${script}.lua`,
+    text: `redis.call('HINCRBY', search, 'moves', 1)`,
+    without: '',
+    test: `integration/look.test.ts > every move is counted, so that no search is closed beside it: > ${script}`,
+  })),
   {
     guard: 'no search is closed while anything owns a point',
     file: 'queue/lua/close.lua',

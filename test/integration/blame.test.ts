@@ -4,6 +4,7 @@ import { decodeReport, decodeTravel, type Travel } from '../../src/queue/message
 import { Bench } from '../../src/roles/bench.js';
 import { Run } from '../../src/roles/run.js';
 import { sweep } from '../../src/roles/sweep.js';
+import { readyLedger } from '../../src/roles/table.js';
 import type { Outcome, Simulator } from '../../src/simulators/simulator.js';
 import { UsageError } from '../../src/support/errors.js';
 import { temporaryFolder } from '../support/folder.js';
@@ -138,6 +139,11 @@ describe('a role', () => {
   test('refuses a Redis that holds another search of its name', async () => {
     const { search } = await openLine(server);
     await expect(memberOf({ ...search, differs: () => 'the step' }).join()).rejects.toThrow(UsageError);
+  });
+
+  test('refuses the table of another search', async () => {
+    const { member, ledger } = await openLine(server, { differs: () => 'the step' });
+    await expect(readyLedger(member, ledger)).rejects.toThrow(UsageError);
   });
 
   test('does nothing while the kill switch is on', async () => {

@@ -1,9 +1,12 @@
 import { join } from 'node:path';
 import { beforeAll, describe, expect, test } from 'vitest';
-import type { Ledger } from '../../src/ledger/ledger.js';
+import { connectDatabase } from '../../src/ledger/connect.js';
+import { Ledger } from '../../src/ledger/ledger.js';
+import { UsageError } from '../../src/support/errors.js';
 import { temporaryFolder } from '../support/folder.js';
 import { at, line, queuedRow } from '../support/line.js';
 import { startMariadb } from '../support/mariadb.js';
+import { atEnd } from '../support/scope.js';
 import { filledLedger, settledRow } from '../support/searched.js';
 
 const { hash } = at(4);
@@ -78,5 +81,18 @@ describe.each(['SQLite', 'MariaDB'])('a row in %s', (kind) => {
     expect((await ledger.requeueErrors({}, 10)).map((row) => row.hash)).toEqual([hash]);
     await ledger.settle([root]);
     expect(await rowIn(ledger)).toMatchObject({ state: 'queue', stable: null, attempts: 2 });
+  });
+
+  test('is not written into a table of somebody else, nor is that dropped', async () => {
+    const url = await databaseUrl();
+    const db = connectDatabase(url);
+    const ledger = new Ledger(url, 'points', line.names);
+    atEnd(() => Promise.all([db.destroy(), ledger.close()]));
+    await db.schema.createTable('points', (table) => table.string('hash'));
+    await db('points').insert({ hash: 'kept' });
+    for (const act of [() => ledger.create('test'), () => ledger.drop(), () => ledger.fingerprint()]) {
+      await expect(act()).rejects.toThrow(UsageError);
+    }
+    expect(await db('points').select()).toEqual([{ hash: 'kept' }]);
   });
 });

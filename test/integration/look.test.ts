@@ -1,6 +1,14 @@
+import type { Redis } from 'ioredis';
 import { beforeAll, describe, expect, test } from 'vitest';
+import type { Batch } from '../../src/queue/batches.js';
+import { type Keys, proposalLists } from '../../src/queue/keys.js';
+import type { Lease } from '../../src/queue/leases.js';
 import { close, look } from '../../src/queue/look.js';
-import { openLine, proposing, queue, seenIn, travelling } from '../support/line.js';
+import { admit } from '../../src/roles/admission.js';
+import type { Member } from '../../src/roles/member.js';
+import { rebuild } from '../../src/roles/rebuild.js';
+import type { Search } from '../../src/roles/search.js';
+import { memberOf, type Opened, openLine, proposing, queue, seenIn, travelling } from '../support/line.js';
 import { type RedisServer, startRedis } from '../support/redis.js';
 
 let server: RedisServer;
@@ -44,6 +52,68 @@ describe('a look', () => {
     await redis.del(`${keys.prefix}${part}`);
     expect((await look(session)).damage).toEqual(damage);
   });
+});
+
+describe('what is lost is missed, whoever put it there:', () => {
+  test('admission', async () => {
+    const { member, ledger, session, redis, keys } = await openLine(server);
+    await redis.lpush(keys.list('main_sql_Q'), travelling(4));
+    await admit(member, ledger, (await member.batches.take('main_sql_Q', 1)) as Batch);
+    await redis.del(keys.list('main_Q'), keys.seen);
+    const damage = ['points in main_Q and leases: 0 found, 1 wanted', 'points seen: 0 found, 1 wanted'];
+    expect((await look(session)).damage).toEqual(damage);
+  });
+
+  test('a pass over SQL', async () => {
+    const { member, session, redis, keys } = await openLine(server);
+    await member.leases.propose(proposing(5, 6));
+    await redis.del(keys.seen, keys.waiting);
+    const damage = ['points seen: 0 found, 2 wanted', 'points waiting: 0 found, 2 wanted'];
+    expect((await look(session)).damage).toEqual(damage);
+  });
+});
+
+test.each<[string, (redis: Redis, keys: Keys) => Promise<unknown>]>([
+  ['a list', (redis, keys) => redis.lpush(keys.list('error_sql_Q'), 'a report')],
+  ['a lease', (redis, keys) => redis.zadd(keys.leases, 1, 'a token')],
+  ['a batch', (redis, keys) => redis.zadd(keys.batches, 1, 'an id')],
+  ['the waiting set', (redis, keys) => redis.sadd(keys.waiting, 'a hash')],
+  ['the strays', (redis, keys) => redis.lpush(keys.strays, 'a stray')],
+  ['a rebuild', (redis, keys) => redis.set(keys.lock, 'a token')],
+])('a search is not empty while %s is not', async (_, fill) => {
+  const { session, redis, keys } = await openLine(server);
+  expect((await look(session)).empty).toBe(true);
+  await fill(redis, keys);
+  expect((await look(session)).empty).toBe(false);
+});
+
+describe('every move is counted, so that no search is closed beside it:', () => {
+  type Move = (opened: Opened, lease: Lease, batch: Batch) => Promise<unknown>;
+  test.each<[string, Move]>([
+    ['admit', ({ member }, _, batch) => member.batches.admit(batch, [], [])],
+    ['drop', ({ member }, _, batch) => member.batches.drop(batch, [])],
+    ['finish', async ({ member, session }, { token }) => end(member, token, await session.generation())],
+    ['lease', ({ member }) => member.leases.lease(1)],
+    ['propose', ({ member }) => member.leases.propose(proposing(8))],
+    ['publish', ({ member, ledger }) => rebuild(member, ledger, 'a test')],
+    ['requeue', (opened) => queue(opened, 7)],
+    ['take', ({ member }) => member.batches.take('main_sql_Q', 1)],
+    ['takeover', ({ search, redis, keys }, _, { id }) => redis.zadd(keys.batches, 1, id).then(() => adopt(search))],
+  ])('%s', async (_, move) => {
+    const opened = await openLine(server);
+    const { member, session } = opened;
+    await queue(opened, 1, 2);
+    const [lease] = (await member.leases.lease(1)) as [Lease];
+    await member.leases.propose(proposing(5, 6));
+    const batch = (await member.batches.take('main_sql_Q', 1)) as Batch;
+    const { moves } = await look(session);
+    await move(opened, lease, batch);
+    expect(Number((await look(session)).moves)).toBeGreaterThan(Number(moves));
+  });
+
+  const end = (member: Member, token: string, generation: string) =>
+    member.leases.finish([{ token, arrival: 'main_Q' }], [], generation);
+  const adopt = (search: Search) => memberOf(search).batches.adopt(proposalLists);
 });
 
 describe('closing a search', () => {
