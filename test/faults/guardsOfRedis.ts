@@ -96,16 +96,16 @@ export const guardsOfRedis: readonly Guard[] = [
   {
     guard: 'a completion proposes no point that was seen',
     file: 'queue/lua/finish.lua',
-    text: `elseif redis.call('SADD', seen, hashes[i]) == 1 then`,
-    without: `elseif redis.call('SADD', seen, hashes[i]) then`,
+    text: 'if there == 0 and not met[hashes[i]] then',
+    without: 'if not met[hashes[i]] then',
     test: 'integration/leases.test.ts > proposals > of a completion enter once, however often a point is met',
   },
   {
-    guard: 'a point that was seen is none that maxPoints keeps out of a completion',
+    guard: 'a completion proposes a point once',
     file: 'queue/lua/finish.lua',
-    text: 'if met == 0 then',
-    without: 'if true then',
-    test: 'integration/leases.test.ts > proposals > beyond maxPoints are counted, those met before are not: a completion',
+    text: 'if there == 0 and not met[hashes[i]] then',
+    without: 'if there == 0 then',
+    test: 'integration/leases.test.ts > proposals > of a completion enter once, however often a point is met',
   },
   {
     guard: 'a completion proposes nothing beyond maxPoints',
@@ -117,16 +117,16 @@ export const guardsOfRedis: readonly Guard[] = [
   {
     guard: 'a pass over SQL proposes no point that was seen',
     file: 'queue/lua/propose.lua',
-    text: `elseif redis.call('SADD', seen, hashes[i]) == 1 then`,
-    without: `elseif redis.call('SADD', seen, hashes[i]) then`,
+    text: 'if there == 0 and not met[hashes[i]] then',
+    without: 'if not met[hashes[i]] then',
     test: 'integration/leases.test.ts > proposals > of a pass over SQL enter once, however often a point is met',
   },
   {
-    guard: 'a point that was seen is none that maxPoints keeps out of a pass over SQL',
+    guard: 'a pass over SQL proposes a point once',
     file: 'queue/lua/propose.lua',
-    text: 'if met == 0 then',
-    without: 'if true then',
-    test: 'integration/leases.test.ts > proposals > beyond maxPoints are counted, those met before are not: a pass over SQL',
+    text: 'if there == 0 and not met[hashes[i]] then',
+    without: 'if there == 0 then',
+    test: 'integration/leases.test.ts > proposals > of a pass over SQL enter once, however often a point is met',
   },
   {
     guard: 'a pass over SQL proposes nothing beyond maxPoints',
@@ -145,8 +145,8 @@ export const guardsOfRedis: readonly Guard[] = [
   {
     guard: 'a worker remembers only what Redis took',
     file: 'roles/finisher.ts',
-    text: 'if (stale.length === 0) memory.add(proposals.keys());',
-    without: 'memory.add(proposals.keys());',
+    text: 'if (stale.length === 0) memory.add(',
+    without: 'memory.add(',
     test: 'integration/finisher.test.ts > what was proposed with a refused lease is proposed again with those that stand',
   },
 
@@ -154,15 +154,22 @@ export const guardsOfRedis: readonly Guard[] = [
   {
     guard: 'a proposed point is admitted once',
     file: 'queue/lua/admit.lua',
-    text: `local fresh = redis.call('SREM', waiting, hash) == 1`,
-    without: 'local fresh = true',
+    text: 'not met[hash] and ',
+    without: '',
+    test: 'integration/batches.test.ts > admission > lets a proposed point in, and once',
+  },
+  {
+    guard: 'a point that was admitted waits no more',
+    file: 'queue/lua/admit.lua',
+    text: `if #awaited > 0 then redis.call('SREM', waiting, unpack(awaited)) end`,
+    without: '',
     test: 'integration/batches.test.ts > admission > lets a proposed point in, and once',
   },
   {
     guard: 'a root is admitted once',
     file: 'queue/lua/admit.lua',
-    text: `elseif redis.call('SADD', seen, hash) == 1 then`,
-    without: `elseif redis.call('SADD', seen, hash) then`,
+    text: `redis.call('SADD', seen, hash) == 1)`,
+    without: `redis.call('SADD', seen, hash))`,
     test: 'integration/batches.test.ts > admission > lets a root in once, however often it is pushed',
   },
   {
