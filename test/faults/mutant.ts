@@ -69,8 +69,12 @@ class MutantTree {
     writeFileSync(output, '');
     const pattern = `^${name.replaceAll(/[\\^$.*+?()[\]{}|]/g, '\\$&')}$`;
     const args = ['run', '--config', config, file, '--testNamePattern', pattern];
+    const caching = [
+      '--experimental.fsModuleCache',
+      `--experimental.fsModuleCachePath=${join(this.folder, 'modules')}`,
+    ];
     const reporting = ['--reporter=json', `--outputFile=${output}`];
-    const child = await Child.start(process.execPath, [vitest, ...args, ...reporting], {
+    const child = await Child.start(process.execPath, [vitest, ...args, ...caching, ...reporting], {
       cwd: this.folder,
       env: plain(),
     });

@@ -47,11 +47,11 @@ describe('a rebuild', () => {
   });
 
   test('waits for the reports that another client has taken', async () => {
-    const opened = await openLine(server, { leaseMs: 300 });
+    const opened = await openLine(server);
     const { ledger, search, redis, keys } = opened;
     await ledger.insertQueued([queuedRow(4)]);
     await redis.lpush(keys.list('complete1_sql_Q'), travelling(4));
-    await memberOf(search).batches.take('complete1_sql_Q', 1);
+    await memberOf({ ...search, leaseMs: 300 }).batches.take('complete1_sql_Q', 1);
     await rebuilt(opened);
     expect(await placesIn(opened, 'main_Q')).toEqual([]);
   });

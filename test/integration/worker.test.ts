@@ -14,8 +14,8 @@ describe('a worker', () => {
   test('keeps its lease for as long as a run goes on', async () => {
     const fleet = new Fleet({
       ...{ name: 'long', parameters: { a: { start: 9 } }, redis: { url: server.url } },
-      ...{ database: { url: Fleet.sqliteUrl() }, lease: { seconds: 1 } },
-      simulator: { kind: 'reference', delayMs: 2000 },
+      ...{ database: { url: Fleet.sqliteUrl() }, lease: { seconds: 3 } },
+      simulator: { kind: 'reference', delayMs: 6000 },
     });
     await fleet.crew();
     await fleet.run('starter');
