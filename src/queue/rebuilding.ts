@@ -95,9 +95,10 @@ export class Rebuilding {
     const pairs = proposals.flatMap(({ hash, element }) => [hash, element]);
     const [entered] = await this.session.unguarded<[number, number]>(
       'propose',
-      [keys.search, keys.rebuilt('seen'), keys.rebuilt('waiting'), keys.rebuilt('main_sql_Q')],
-      ['', maxPoints ?? -1, ...pairs],
+      [keys.search, keys.rebuilt('seen'), keys.rebuilt('waiting'), keys.rebuilt('main_sql_Q'), keys.lock],
+      [this.token, maxPoints ?? -1, ...pairs],
     );
+    this.held(entered < 0 ? 0 : 1);
     return entered;
   }
 

@@ -1,0 +1,170 @@
+import { beforeAll, describe, expect, test } from 'vitest';
+import { createArtifactStore } from '../../src/artifacts/index.js';
+import { decodeReport, decodeTravel, type Travel } from '../../src/queue/messages.js';
+import { Bench } from '../../src/roles/bench.js';
+import { Run } from '../../src/roles/run.js';
+import { sweep } from '../../src/roles/sweep.js';
+import { readyLedger } from '../../src/roles/table.js';
+import type { Outcome, Simulator } from '../../src/simulators/simulator.js';
+import { UsageError } from '../../src/support/errors.js';
+import { temporaryFolder } from '../support/folder.js';
+import { at, line, lineSearch, memberOf, openLine, seenIn, travelling } from '../support/line.js';
+import { type RedisServer, startRedis } from '../support/redis.js';
+import { until } from '../support/until.js';
+
+let server: RedisServer;
+beforeAll(async () => {
+  server = await startRedis();
+});
+
+const losses = 3;
+const store = () => createArtifactStore(`file:${temporaryFolder()}`, 'test');
+
+/** A simulator on a machine that is sound; runs end as they are told. */
+function simulatorOf(outcome: Outcome): Simulator {
+  return {
+    keepsFiles: false,
+    facts: {},
+    prepare: async () => undefined,
+    run: async () => outcome,
+    close: async () => undefined,
+  };
+}
+
+const broken = { kind: 'error', errorKind: 'program', message: 'broken' } as const;
+
+describe('a point whose worker vanished', () => {
+  /** The sweep after a worker vanished with a point of which this was known; where the point went, and who the worker was. */
+  async function swept(facts: Partial<Travel>, ownName = false) {
+    const { search, member, session, redis, keys } = await openLine(server, { losses });
+    const worker = memberOf(search);
+    const id = worker.session.owner;
+    const element = travelling(4, ownName ? { ...facts, lost: [...(facts.lost ?? []), id] } : facts);
+    await member.leases.requeue([element], await session.generation());
+    const [lease] = await worker.leases.lease(1);
+    await redis.zadd(keys.leases, 1, lease?.token as string);
+    await redis.hset(keys.search, 'reclaim_from', 0);
+    await sweep(member, 5000);
+    const [queued] = await redis.lrange(keys.list('main_Q'), 0, -1);
+    const [report] = await redis.lrange(keys.list('error_sql_Q'), 0, -1);
+    expect(await seenIn(session)).toMatchObject({ leases: 0, damage: [] });
+    return {
+      id,
+      queued: queued === undefined ? undefined : decodeTravel(queued, line).facts,
+      report: report === undefined ? undefined : decodeReport(report, line).facts,
+    };
+  }
+
+  test('is queued again, names the worker, and has as many attempts as before', async () => {
+    const { id, queued, report } = await swept({ attempt: 2, lost: ['one'] });
+    expect([queued, report]).toEqual([{ depth: 0, attempt: 2, lost: ['one', id] }, undefined]);
+  });
+
+  test('after others, as many as are allowed in a row, is quarantined', async () => {
+    const { id, queued, report } = await swept({ lost: ['one', 'another'] });
+    expect(queued).toBeUndefined();
+    expect(report).toMatchObject({
+      ...{ error_kind: 'poison', attempt: 1, worker: id },
+      error_msg: `3 workers in a row vanished while they ran this point: one, another, ${id}`,
+    });
+  });
+
+  test('again holds it against the point once', async () => {
+    const { id, queued } = await swept({ lost: ['one'] }, true);
+    expect(queued?.lost).toEqual(['one', id]);
+  });
+});
+
+describe('a run', () => {
+  async function ended(outcome: Outcome, travel: Travel) {
+    const surroundings = { timeoutSeconds: 60, attempts: 3, scratch: '/nonexistent', store: await store() };
+    const member = memberOf(lineSearch(server));
+    const lease = { token: 'a-token-0', element: travelling(4, travel) };
+    const run = new Run(lease, at(4), travel, 0, { member, simulator: simulatorOf(outcome), ...surroundings });
+    return run.done();
+  }
+
+  test('that fails costs an attempt, and ends a row of vanished workers', async () => {
+    const { arrival, element = '' } = await ended(broken, { depth: 0, attempt: 2, lost: ['one', 'another'] });
+    expect(arrival).toBe('main_Q');
+    expect(decodeTravel(element, line).facts).toEqual({ depth: 0, attempt: 3 });
+  });
+
+  test('that fails with the last of the attempts is an error for SQL', async () => {
+    const { arrival, element = '' } = await ended(broken, { depth: 0, attempt: 3 });
+    expect(arrival).toBe('error_sql_Q');
+    expect(decodeReport(element, line).facts).toMatchObject({ attempt: 3, error_kind: 'program', error_msg: 'broken' });
+  });
+
+  test('that fails has a fresh allowance after its errors were put back', async () => {
+    expect((await ended(broken, { depth: 0, attempt: 5, spent: 3 })).arrival).toBe('main_Q');
+  });
+});
+
+describe('a machine that cannot run points', () => {
+  async function benchAfter(act: (bench: Bench) => void): Promise<string | undefined> {
+    const member = memberOf(lineSearch(server));
+    const bench = new Bench(member, simulatorOf(broken), await store());
+    act(bench);
+    const free = bench.free();
+    const { benched } = member.facts;
+    member.stop.now('the test is over');
+    await free;
+    return benched;
+  }
+  const faults = (bench: Bench, count: number) => {
+    for (let i = 0; i < count; i++) bench.faulted('no disk');
+  };
+
+  test('takes none after three faults in a row', async () => {
+    expect(await benchAfter((bench) => faults(bench, 3))).toBe('no disk');
+  });
+
+  test('is told from one on which a run went well between', async () => {
+    const between = (bench: Bench) => {
+      faults(bench, 2);
+      bench.ranWell();
+      faults(bench, 2);
+    };
+    expect(await benchAfter(between)).toBeUndefined();
+  });
+});
+
+describe('a role', () => {
+  test('refuses a Redis that may evict any key', async () => {
+    const evicting = await startRedis({ options: ['--maxmemory', '64mb', '--maxmemory-policy', 'allkeys-lru'] });
+    await expect(memberOf(lineSearch(evicting)).join()).rejects.toThrow(UsageError);
+  });
+
+  test('refuses a Redis that holds another search of its name', async () => {
+    const { search } = await openLine(server);
+    await expect(memberOf({ ...search, differs: () => 'the step' }).join()).rejects.toThrow(UsageError);
+  });
+
+  test('refuses the table of another search', async () => {
+    const { member, ledger } = await openLine(server, { differs: () => 'the step' });
+    await expect(readyLedger(member, ledger)).rejects.toThrow(UsageError);
+  });
+
+  test('does nothing while the kill switch is on', async () => {
+    const { search, redis, keys } = await openLine(server);
+    await redis.lpush(keys.list('kill'), 'now');
+    expect(await memberOf(search).join()).toBe(false);
+  });
+
+  test.each(['now', 'drain'] as const)('hears the kill switch with its next sign of life: %s', async (word) => {
+    const { search, redis, keys } = await openLine(server, { leaseMs: 300 });
+    const member = memberOf(search);
+    const signOfLife = () => redis.hget(keys.roles, member.session.owner);
+    const nextSign = async (last: string | null) => {
+      await until(async () => (await signOfLife()) !== last, 'another sign of life');
+    };
+    await member.join();
+    await nextSign(null);
+    await redis.lpush(keys.list('kill'), word);
+    // The first of them may have looked at the switch before.
+    for (let signs = 0; signs < 2; signs++) await nextSign(await signOfLife());
+    const { quiet, abort, drains } = member.stop;
+    expect([quiet.aborted, abort.aborted, drains]).toEqual([true, word === 'now', word === 'drain']);
+  });
+});
