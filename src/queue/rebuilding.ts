@@ -33,6 +33,12 @@ export class Rebuilding {
     return new Rebuilding(session, token, prolonging);
   }
 
+  /** The generation that stands, before it is suspended. */
+  async standing(): Promise<string | undefined> {
+    const { keys, connection } = this.session;
+    return (await connection.ask((redis) => redis.hget(keys.search, 'generation'))) ?? undefined;
+  }
+
   /** No generation stands from here on; what waits to be admitted or run is set aside. */
   async suspend(): Promise<void> {
     const { keys, connection } = this.session;
@@ -95,8 +101,8 @@ export class Rebuilding {
     const pairs = proposals.flatMap(({ hash, element }) => [hash, element]);
     const [entered] = await this.session.unguarded<[number, number]>(
       'propose',
-      [keys.search, keys.rebuilt('seen'), keys.rebuilt('waiting'), keys.rebuilt('main_sql_Q')],
-      ['', maxPoints ?? -1, ...pairs],
+      [keys.search, keys.rebuilt('seen'), keys.rebuilt('waiting'), keys.rebuilt('main_sql_Q'), keys.lock],
+      [this.token, maxPoints ?? -1, ...pairs],
     );
     return entered;
   }

@@ -75,15 +75,15 @@ export class Keeper {
     ]);
     const reason = this.rebuildNow ? 'asked for by --rebuild' : wrong(seen, recorded, runId);
     if (reason !== undefined) {
-      if (await this.rebuild(reason)) this.rebuildNow = false;
+      if (await this.rebuild(reason, seen.generation)) this.rebuildNow = false;
       return false;
     }
     if (seen.empty && (!seen.closed || this.asksSqlNow())) await this.tryToClose(seen);
     return true;
   }
 
-  private async rebuild(reason: string): Promise<boolean> {
-    if (!this.damping.allows(reason) || !(await rebuild(this.member, this.ledger, reason))) return false;
+  private async rebuild(reason: string, seen: string | undefined): Promise<boolean> {
+    if (!this.damping.allows(reason) || !(await rebuild(this.member, this.ledger, reason, seen))) return false;
     this.damping.done(reason);
     return true;
   }
@@ -105,9 +105,9 @@ export class Keeper {
     const after = await look(member.session);
     if (!after.empty || after.moves !== before.moves) return;
     if (states.queue + states.running > 0) {
-      await this.rebuild(`SQL has ${states.queue + states.running} live points that Redis lacks`);
+      await this.rebuild(`SQL has ${states.queue + states.running} live points that Redis lacks`, before.generation);
     } else if (before.seen !== rows) {
-      await this.rebuild(`SQL has ${rows} points, Redis has seen ${before.seen}`);
+      await this.rebuild(`SQL has ${rows} points, Redis has seen ${before.seen}`, before.generation);
     } else if (!before.closed && (await this.proposeMissing()) === 0 && (await close(member.session, before.moves))) {
       member.log.info({ points: rows }, 'the search is over');
     }
@@ -134,12 +134,13 @@ export class Keeper {
     if (now - this.sweptAt < this.sweepMs) return;
     this.sweptAt = now;
     await sweep(this.member, this.sweepMs);
+    const table = this.ledger.incarnation;
     const strays = await this.member.batches.take('processing_Q:strays', admissionSize);
-    if (strays) await admit(this.member, this.ledger, strays);
+    if (strays) await admit(this.member, this.ledger, strays, table);
     const orphan = await this.member.batches.adopt(proposalLists);
     if (!orphan) return;
     this.member.log.warn(`took over ${orphan.elements.length} proposals from a master that died`);
-    await admit(this.member, this.ledger, orphan);
+    await admit(this.member, this.ledger, orphan, table);
   }
 }
 

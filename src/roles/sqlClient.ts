@@ -28,8 +28,9 @@ async function lane(member: Member, ledger: Ledger): Promise<void> {
   const { stop } = member;
   let wait = shortestPauseMs;
   while (!stop.quiet.aborted || (await draining(member))) {
+    const table = ledger.incarnation;
     const batches = await member.insist(() => nextReports(member, batchSize));
-    for (const batch of batches) await settle(member, ledger, batch);
+    for (const batch of batches) await settle(member, ledger, batch, table);
     wait = batches.length > 0 ? shortestPauseMs : Math.min(wait * 2, longestPauseMs);
     if (batches.length === 0) await pause(wait, stop.drains ? stop.abort : stop.quiet);
   }
