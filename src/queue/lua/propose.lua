@@ -1,10 +1,11 @@
 -- Promise: proposed points that were never seen enter a proposal list, once; at the search's limit they are only counted.
--- KEYS:    search, seen, waiting, proposal list
--- ARGV:    generation ('' = none stands: the caller rebuilds), most points of the search (-1: no limit), pairs: hash, element
+-- KEYS:    search, seen, waiting, proposal list; of a rebuild its lock too
+-- ARGV:    generation, or the lock's token; most points of the search (-1: no limit), pairs: hash, element
 -- Returns: how many entered, how many the limit kept out
-local search, seen, waiting, list = KEYS[1], KEYS[2], KEYS[3], KEYS[4]
-local generation, most_points = ARGV[1], tonumber(ARGV[2])
-if (redis.call('HGET', search, 'generation') or '') ~= generation then return redis.error_reply('GENERATION changed') end
+local search, seen, waiting, list, lock = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5]
+local most_points = tonumber(ARGV[2])
+local standing = lock and redis.call('GET', lock) or redis.call('HGET', search, 'generation')
+if standing ~= ARGV[1] then return redis.error_reply('GENERATION changed') end
 local size = redis.call('SCARD', seen)
 local entered, dropped = 0, 0
 local chunk = 1000
@@ -23,7 +24,7 @@ for from = 3, #ARGV, 2 * chunk do
     end
   end
 end
-if generation ~= '' and entered > 0 then
+if not lock and entered > 0 then
   redis.call('HINCRBY', search, 'known', entered)
   redis.call('HINCRBY', search, 'proposed', entered)
   redis.call('HINCRBY', search, 'moves', 1)
