@@ -1,6 +1,7 @@
 import { type Ledger, Replaced } from '../ledger/ledger.js';
 import type { Batch } from '../queue/batches.js';
-import { UsageError } from '../support/errors.js';
+import { look } from '../queue/look.js';
+import { Unavailable, UsageError } from '../support/errors.js';
 import type { Member } from './member.js';
 import type { Search } from './search.js';
 
@@ -8,6 +9,18 @@ import type { Search } from './search.js';
 export async function readyLedger(member: Member, ledger: Ledger): Promise<void> {
   const fingerprint = await member.insist(() => ledger.open(), member.stop.quiet);
   refuseOther(member.search, fingerprint);
+}
+
+/** Waits until a master has opened the search, and from this very table: what workers report to another is not for it. */
+export async function openedFrom(member: Member, ledger: Ledger): Promise<void> {
+  await member.opened();
+  await member.insist(async () => {
+    const [{ generation }, recorded] = await Promise.all([look(member.session), ledger.generation()]);
+    if (generation !== recorded)
+      throw new Unavailable(
+        'the search on this Redis was not opened from this table: is database.url that of the sql-client-master?',
+      );
+  }, member.stop.quiet);
 }
 
 /**
