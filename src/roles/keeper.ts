@@ -3,8 +3,6 @@ import { sourceOf } from '../queue/batches.js';
 import { proposalLists } from '../queue/keys.js';
 import { close, type Look, look } from '../queue/look.js';
 import { pause } from '../support/bell.js';
-import { messageOf, Unavailable } from '../support/errors.js';
-import { Stopped } from '../support/stop.js';
 import { admissionSize, admit } from './admission.js';
 import type { Member } from './member.js';
 import { legible, missingProposals } from './proposals.js';
@@ -53,14 +51,10 @@ export class Keeper {
     const { member } = this;
     const { stop } = member;
     while (!stop.quiet.aborted || (await draining(member))) {
-      try {
-        await member.insist(() => this.check(), stop.abort);
+      await member.insist(async () => {
+        await this.check();
         await this.sweepInTime();
-      } catch (error) {
-        if (error instanceof Stopped) throw error;
-        if (!(error instanceof Unavailable)) throw error;
-        member.log.warn(messageOf(error));
-      }
+      }, stop.abort);
       await pause(Math.min(lookMs, this.sweepMs), stop.drains ? stop.abort : stop.quiet);
     }
   }
@@ -132,8 +126,8 @@ export class Keeper {
   private async sweepInTime(): Promise<void> {
     const now = performance.now();
     if (now - this.sweptAt < this.sweepMs) return;
-    this.sweptAt = now;
     await sweep(this.member, this.sweepMs);
+    this.sweptAt = now;
     const table = this.ledger.incarnation;
     const strays = await this.member.batches.take('processing_Q:strays', admissionSize);
     if (strays) await admit(this.member, this.ledger, strays, table);
