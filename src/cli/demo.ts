@@ -109,7 +109,7 @@ async function followUntilDone(
   const { session } = command;
   const rate = new RateMeter();
   const live = process.stdout.isTTY;
-  await command.insist(() => ledger.fingerprint());
+  await command.insist(() => ledger.open());
   const start = search.space.start.code;
   await command.insist(() => session.connection.ask((redis) => redis.lpush(session.keys.list('main_sql_Q'), start)));
   for (;;) {

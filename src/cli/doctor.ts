@@ -99,7 +99,7 @@ async function lookAtDatabase({ config, search }: Workbench): Promise<string[]> 
   await tryRights(url, table);
   const ledger = ledgerOf(config);
   try {
-    refuseOther(search, await ledger.fingerprint());
+    refuseOther(search, await ledger.open());
     const { states } = await ledger.counts();
     const rows = Object.values(states).reduce((total, count) => total + count, 0);
     return [`table ${table} has ${rows.toLocaleString('en')} rows`];

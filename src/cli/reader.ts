@@ -22,7 +22,7 @@ export async function withReader<T>(
   const ledger = ledgerOf(config);
   const reader = readerOf(config);
   try {
-    refuseOther(search, await new Patience(log, patienceMs).insist(() => ledger.fingerprint()));
+    refuseOther(search, await new Patience(log, patienceMs).insist(() => ledger.open()));
     return await act(reader);
   } finally {
     await Promise.all([ledger.close(), reader.close()]);

@@ -28,7 +28,7 @@ export function verifyCommand(cli: Argv): Argv {
       };
       try {
         const patience = new Patience(log, patienceMs);
-        refuseOther(search, await patience.insist(() => ledger.fingerprint()));
+        refuseOther(search, await patience.insist(() => ledger.open()));
         const verdict = await verify(ledger, search.space, search.maxPoints, name);
         if (named > most) say(`… and ${named - most} more`);
         say(options.json ? JSON.stringify({ verdict }) : describe(verdict));

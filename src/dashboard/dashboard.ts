@@ -46,7 +46,7 @@ interface Means {
 export async function serveDashboard(means: Means, settings: DashboardSettings): Promise<void> {
   const { search, ledger, reader, store, log, stop } = means;
   const command = new OneShot(search, log, stop.quiet);
-  const check = async () => refuseOther(search, await ledger.fingerprint());
+  const check = async () => refuseOther(search, await ledger.open());
   const follower = new Follower(reader, () => snapshotOf(search), check, log);
   const pulse = new Pulse(command, follower);
   const server = buildServer({

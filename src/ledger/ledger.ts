@@ -1,8 +1,9 @@
+import { randomUUID } from 'node:crypto';
 import type { Knex } from 'knex';
 import { isoNow } from '../support/clock.js';
 import { Unavailable, UsageError } from '../support/errors.js';
 import { ask, connectDatabase } from './connect.js';
-import { literal, type SqlValue } from './literals.js';
+import { clip, inStatements, literal, type SqlValue, timeOf } from './literals.js';
 import type { Counts, ErrorChoice, NewRow, PointRow, RawRow, RunningRow, SettledRow, State } from './rows.js';
 import { createMetaTable, createPointTable, schemaVersion } from './schema.js';
 
@@ -12,8 +13,6 @@ export type * from './rows.js';
 const page = 1000;
 const statementRows = 100;
 const longestText = 60_000;
-/** Characters of rows in one statement; MySQL's smallest usual limit is 16 MiB, MariaDB's too. */
-const longestStatement = 4_000_000;
 
 const resultColumns = [
   'stable',
@@ -31,8 +30,18 @@ const resultColumns = [
   'attempts',
 ] as const;
 
-/** The search's rows in SQL: one a point, each written by guarded, repeatable statements. */
+/** The table was dropped and made anew since: what was meant for the old one is not for this one. */
+export class Replaced extends Error {
+  override name = 'Replaced';
+}
+
+/**
+ * The search's rows in SQL: one a point, each written by guarded, repeatable statements. Each statement names the table's
+ * incarnation that it is meant for, and changes nothing in any other.
+ */
 export class Ledger {
+  /** Which of all tables that ever had this name was opened last. Whoever writes later than it asks names it. */
+  incarnation = '';
   private readonly db: Knex;
   private readonly mysql: boolean;
   private readonly meta: string;
@@ -58,31 +67,42 @@ export class Ledger {
     if ((await this.hasTable(this.table)) && !(await this.hasTable(this.meta))) throw this.foreign();
     await createMetaTable(this.db, this.meta);
     await this.writeFact('schema_version', String(schemaVersion), 'keep');
+    await this.writeFact('incarnation', randomUUID(), 'keep');
     await this.writeFact('fingerprint', fingerprint, 'keep');
     await createPointTable(this.db, this.table, this.parameters);
+    await this.open();
   }
 
-  /** Drops the tables, results and all. */
-  async drop(): Promise<void> {
+  /** Makes the points' table anew, results and all go. The new incarnation comes first: nothing meant for the old one enters it. */
+  async recreate(fingerprint: string): Promise<void> {
     if ((await this.hasTable(this.table)) && !(await this.hasTable(this.meta))) throw this.foreign();
+    await createMetaTable(this.db, this.meta);
+    await this.writeFact('incarnation', randomUUID(), 'replace');
     await ask(this.db.schema.dropTableIfExists(this.table));
-    await ask(this.db.schema.dropTableIfExists(this.meta));
+    await ask(this.db(this.meta).where({ name: 'generation' }).delete());
+    await this.writeFact('fingerprint', fingerprint, 'replace');
+    await this.create(fingerprint);
   }
 
-  /** The fingerprint of the search that the table holds. `Unavailable` while there is no table. */
-  async fingerprint(): Promise<string> {
+  /** Opens the table that is there; answers the fingerprint of its search. `Unavailable` while there is no table. */
+  async open(): Promise<string> {
     if (!(await this.hasTable(this.table))) {
       throw new Unavailable(`table ${this.table} is not there yet; sql-client -c creates it`);
     }
     if (!(await this.hasTable(this.meta))) throw this.foreign();
-    const version = Number(await this.readFact('schema_version'));
+    const rows = await ask<{ name: string; value: string }[]>(this.db(this.meta).select('name', 'value'));
+    const facts = new Map(rows.map(({ name, value }) => [name, value]));
+    const version = Number(facts.get('schema_version'));
     if (version > schemaVersion) {
       throw new UsageError(
         `table ${this.table} has schema version ${version}, this program knows ${schemaVersion}: update it`,
       );
     }
-    const fingerprint = await this.readFact('fingerprint');
-    if (fingerprint === undefined) throw new Unavailable(`table ${this.table} is being created`);
+    const [fingerprint, incarnation] = [facts.get('fingerprint'), facts.get('incarnation')];
+    if (fingerprint === undefined || incarnation === undefined) {
+      throw new Unavailable(`table ${this.table} is being created; sql-client -c ends it`);
+    }
+    this.incarnation = incarnation;
     return fingerprint;
   }
 
@@ -95,20 +115,20 @@ export class Ledger {
   }
 
   /** Enters points as queued; those that have a row are left as they are. */
-  async insertQueued(rows: readonly NewRow[]): Promise<void> {
+  async insertQueued(rows: readonly NewRow[], incarnation = this.incarnation): Promise<void> {
     if (rows.length === 0) return;
     const now = timeOf(isoNow());
     const columns = ['hash', 'code', ...this.parameters, 'previous_hash', 'depth', 'state', 'queued_at', 'start_time'];
     const values = rows.map((row) => [...this.identity(row), 'queue', now, now]);
     // Not `insert ignore`: that would swallow errors in the data too.
-    await this.insert(columns, values, `${this.onDuplicate} hash = ${this.incoming('hash')}`);
+    await this.insert(columns, values, `${this.onDuplicate} hash = ${this.incoming('hash')}`, incarnation);
   }
 
   /**
    * Writes how points ended. Only a live row changes, and only by a run not older than what it tells; a report for an absent
    * row inserts it.
    */
-  async settle(rows: readonly SettledRow[]): Promise<void> {
+  async settle(rows: readonly SettledRow[], incarnation = this.incarnation): Promise<void> {
     if (rows.length === 0) return;
     const now = timeOf(isoNow());
     const columns = [
@@ -128,11 +148,11 @@ export class Ledger {
     const updates = [...resultColumns, 'state'].map(
       (column) => `${column} = case when ${newer} then ${this.incoming(column)} else ${table}.${column} end`,
     );
-    await this.insert(columns, values, `${this.onDuplicate} ${updates.join(', ')}`);
+    await this.insert(columns, values, `${this.onDuplicate} ${updates.join(', ')}`, incarnation);
   }
 
   /** Tells live rows that their runs began. */
-  async markRunning(rows: readonly RunningRow[]): Promise<void> {
+  async markRunning(rows: readonly RunningRow[], incarnation = this.incarnation): Promise<void> {
     for (let from = 0; from < rows.length; from += statementRows) {
       const some = rows.slice(from, from + statementRows);
       const byHash = (of: (row: RunningRow) => SqlValue) =>
@@ -142,9 +162,11 @@ export class Ledger {
         `update ${this.quoted(this.table)} set worker = ${byHash((row) => clip(row.worker, 255))},
           start_time = ${byHash((row) => timeOf(row.start_time))}, attempts = ${attempts}, state = 'running'
           where hash in (${some.map((row) => `'${row.hash}'`).join(', ')})
-          and state in ('queue', 'running') and attempts <= ${attempts}`,
+          and state in ('queue', 'running') and attempts <= ${attempts}
+          and exists (select 1 ${this.fact('=', incarnation)})`,
       );
     }
+    if (await this.isReplaced(incarnation)) throw this.replaced();
   }
 
   /**
@@ -277,13 +299,49 @@ export class Ledger {
     ];
   }
 
-  /** One statement for all rows, unless they are too long for one. */
-  private async insert(columns: readonly string[], rows: readonly SqlValue[][], conflict: string): Promise<void> {
+  /** One statement for all rows, unless they are too long for one. The hash comes first. */
+  private async insert(
+    columns: readonly string[],
+    rows: readonly SqlValue[][],
+    conflict: string,
+    incarnation: string,
+  ): Promise<void> {
     const names = columns.map((column) => this.quoted(column)).join(', ');
     const values = rows.map((row) => `(${row.map((value) => this.literal(value)).join(',')})`);
-    for (const some of inStatements(values)) {
-      await this.write(`insert into ${this.quoted(this.table)} (${names}) values ${some.join(',')} ${conflict}`);
+    for (const [first = '', ...others] of inStatements(values)) {
+      const some = [this.only(incarnation, first), ...others].join(',');
+      try {
+        await this.write(`insert into ${this.quoted(this.table)} (${names}) values ${some} ${conflict}`);
+      } catch (error) {
+        if (error instanceof Unavailable || !(await this.isReplaced(incarnation))) throw error;
+        throw this.replaced();
+      }
     }
+  }
+
+  /**
+   * A row whose hash is none in any other incarnation of the table, so that the whole statement fails: in SQLite it is null there,
+   * in MySQL, whose modes may let null pass, two values in the place of one.
+   */
+  private only(incarnation: string, row: string): string {
+    const end = row.indexOf(',');
+    const hash = row.slice(1, end);
+    const known = this.mysql
+      ? `select ${hash} union all select 1 ${this.fact('<>', incarnation)}`
+      : `select ${hash} ${this.fact('=', incarnation)}`;
+    return `((${known})${row.slice(end)}`;
+  }
+
+  private fact(relation: '=' | '<>', incarnation: string): string {
+    return `from ${this.quoted(this.meta)} where name = 'incarnation' and value ${relation} ${this.literal(incarnation)}`;
+  }
+
+  private async isReplaced(incarnation: string): Promise<boolean> {
+    return (await this.readFact('incarnation')) !== incarnation;
+  }
+
+  private replaced(): Replaced {
+    return new Replaced(`table ${this.table} was dropped and made anew`);
   }
 
   private literal(value: SqlValue): string {
@@ -329,33 +387,4 @@ export class Ledger {
 
 function tidy(row: PointRow): PointRow {
   return { ...row, stable: row.stable === null ? null : Boolean(row.stable) };
-}
-
-/** As this program writes times; days that every month has. */
-const usualTime = /^\d{4}-(?:0[1-9]|1[0-2])-(?:0[1-9]|1\d|2[0-8])T(?:[01]\d|2[0-3]):[0-5]\d:[0-5]\d\.\d{3}Z$/;
-
-/** `2026-01-31T12:00:00.000Z` as SQL writes it, UTC. */
-function timeOf(iso: string | null): string | null {
-  if (iso === null) return null;
-  const text = usualTime.test(iso) ? iso : new Date(iso).toISOString();
-  return `${text.slice(0, 10)} ${text.slice(11, 23)}`;
-}
-
-/** Rows by the statement: nearly always one, but a server takes no statement longer than its max_allowed_packet. */
-function inStatements(values: readonly string[]): string[][] {
-  const statements: string[][] = [[]];
-  let length = 0;
-  for (const value of values) {
-    if (length > 0 && length + value.length > longestStatement) {
-      statements.push([]);
-      length = 0;
-    }
-    statements.at(-1)?.push(value);
-    length += value.length;
-  }
-  return statements;
-}
-
-function clip(text: string | null, longest: number): string | null {
-  return text !== null && text.length > longest ? `${text.slice(0, longest - 1)}…` : text;
 }

@@ -1,5 +1,8 @@
 export type SqlValue = string | number | null;
 
+/** Characters of rows in one statement; MySQL's smallest usual limit is 16 MiB, MariaDB's too. */
+const longestStatement = 4_000_000;
+
 /** Characters that mean nothing special between quotes, in MySQL or SQLite, nor to knex. */
 const plain = /^[\w .,:;{}"[\]()+\-/@=<>!%&|*#$^~]*$/;
 
@@ -16,4 +19,33 @@ export function literal(value: SqlValue, dialect: 'mysql' | 'sqlite'): string {
   if (plain.test(value)) return `'${value}'`;
   const hex = `x'${Buffer.from(value, 'utf8').toString('hex')}'`;
   return dialect === 'mysql' ? `_utf8mb4 ${hex}` : `cast(${hex} as text)`;
+}
+
+/** As this program writes times; days that every month has. */
+const usualTime = /^\d{4}-(?:0[1-9]|1[0-2])-(?:0[1-9]|1\d|2[0-8])T(?:[01]\d|2[0-3]):[0-5]\d:[0-5]\d\.\d{3}Z$/;
+
+/** `2026-01-31T12:00:00.000Z` as SQL writes it, UTC. */
+export function timeOf(iso: string | null): string | null {
+  if (iso === null) return null;
+  const text = usualTime.test(iso) ? iso : new Date(iso).toISOString();
+  return `${text.slice(0, 10)} ${text.slice(11, 23)}`;
+}
+
+/** Rows by the statement: nearly always one, but a server takes no statement longer than its max_allowed_packet. */
+export function inStatements(values: readonly string[]): string[][] {
+  const statements: string[][] = [[]];
+  let length = 0;
+  for (const value of values) {
+    if (length > 0 && length + value.length > longestStatement) {
+      statements.push([]);
+      length = 0;
+    }
+    statements.at(-1)?.push(value);
+    length += value.length;
+  }
+  return statements;
+}
+
+export function clip(text: string | null, longest: number): string | null {
+  return text !== null && text.length > longest ? `${text.slice(0, longest - 1)}…` : text;
 }

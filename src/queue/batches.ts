@@ -104,6 +104,12 @@ export class Batches {
     return Math.max(admitted, 0);
   }
 
+  /** Lets go of a batch that could not be brought into SQL: the next `take` of its list finds what Redis still holds of it. */
+  forget({ id }: Batch): void {
+    this.held.delete(id);
+    this.unanswered.add(id);
+  }
+
   private newId(source: SourceList): string {
     return `${source}/${this.session.owner}/${++this.made}`;
   }

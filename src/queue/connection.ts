@@ -1,4 +1,5 @@
 import { createHash } from 'node:crypto';
+import { setMaxListeners } from 'node:events';
 import { readFileSync } from 'node:fs';
 import { Redis, type RedisOptions } from 'ioredis';
 import { messageOf, Unavailable, UsageError } from '../support/errors.js';
@@ -57,6 +58,11 @@ export function isPassing(error: unknown): boolean {
   );
 }
 
+/** What Redis replied, without the script that it replied to. */
+function reasonOf(error: unknown): string {
+  return messageOf(error).replace(/\s*script: [0-9a-f]{40}, on @user_script:\d+\.?$/, '');
+}
+
 /** There is no connection that a command could be sent on. */
 class Disconnected extends Error {}
 
@@ -66,6 +72,7 @@ class Disconnected extends Error {}
  */
 export class Connection {
   readonly redis: Redis;
+  /** One outage has one name, however many ways it shows: what was met first since the last answer. */
   private trouble = '';
   private closed = false;
 
@@ -77,15 +84,13 @@ export class Connection {
   ) {
     const options: RedisOptions = { ...addressOf(url, prefix), ...behaviour, connectionName: name };
     this.redis = new Redis({ ...options, replyMapping: 'legacy' });
-    // One outage has one name, however many ways it shows.
+    // Every call that waits for the connection listens.
+    setMaxListeners(0, this.redis);
     this.redis.on('error', (error) => {
       this.trouble ||= messageOf(error);
     });
     this.redis.on('close', () => {
       this.trouble ||= 'the connection was lost';
-    });
-    this.redis.on('ready', () => {
-      this.trouble = '';
     });
   }
 
@@ -93,12 +98,13 @@ export class Connection {
   async ask<T>(command: (redis: Redis) => Promise<T>): Promise<T> {
     try {
       await this.connected();
-      return await command(this.redis);
+      const answer = await command(this.redis);
+      this.trouble = '';
+      return answer;
     } catch (error) {
       if (!(error instanceof Disconnected) && !isPassing(error)) throw error;
-      throw new Unavailable(`Redis (${withoutPassword(this.url)}): ${this.trouble || messageOf(error)}`, {
-        cause: error,
-      });
+      this.trouble ||= reasonOf(error);
+      throw new Unavailable(`Redis (${withoutPassword(this.url)}): ${this.trouble}`, { cause: error });
     }
   }
 
@@ -150,13 +156,14 @@ export class Connection {
 
 const behaviour: RedisOptions = {
   lazyConnect: true,
+  // A Redis that still loads its data says so itself, to the first command.
+  enableReadyCheck: false,
   enableOfflineQueue: false,
   autoResendUnfulfilledCommands: false,
   // Not null: what is under way when a connection breaks would never be answered, nor refused.
   maxRetriesPerRequest: 0,
   connectTimeout: 5000,
   socketTimeout: (blockSeconds + 5) * 1000,
-  maxLoadingRetryTime: 1000,
   retryStrategy: (times) => Math.min(50 * 2 ** Math.min(times, 6), 1000) * (0.5 + Math.random() / 2),
   reconnectOnError: (error) => /^(READONLY|UNBLOCKED|MOVED|CLUSTERDOWN)/.test(error.message),
 };

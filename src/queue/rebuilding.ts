@@ -33,6 +33,12 @@ export class Rebuilding {
     return new Rebuilding(session, token, prolonging);
   }
 
+  /** The generation that stands, before it is suspended. */
+  async standing(): Promise<string | undefined> {
+    const { keys, connection } = this.session;
+    return (await connection.ask((redis) => redis.hget(keys.search, 'generation'))) ?? undefined;
+  }
+
   /** No generation stands from here on; what waits to be admitted or run is set aside. */
   async suspend(): Promise<void> {
     const { keys, connection } = this.session;

@@ -3,24 +3,25 @@ import type { Admission, Batch } from '../queue/batches.js';
 import { type Decoded, decodeTravel, encode, type Travel } from '../queue/messages.js';
 import type { Member } from './member.js';
 import { sort } from './settling.js';
+import { written } from './table.js';
 
 /** Proposals in a batch. */
 export const admissionSize = 500;
 
-/** Gives each point of a batch its row, then its place in main_Q. May be repeated: its effect comes once. */
-export async function admit(member: Member, ledger: Ledger, batch: Batch): Promise<void> {
+/**
+ * Gives each point of a batch its row, then its place in main_Q. May be repeated: its effect comes once. `table` is the incarnation
+ * of the table that was known before the batch was taken.
+ */
+export async function admit(member: Member, ledger: Ledger, batch: Batch, table: string): Promise<void> {
   const { decoded, malformed } = sort(member, batch, decodeTravel);
   const ordered = decoded.toSorted((a, b) => (a.point.hash < b.point.hash ? -1 : 1));
-  await member.insist(() =>
-    ledger.insertQueued(
-      ordered.map(({ point, facts }) => ({
-        hash: point.hash,
-        code: point.code,
-        previous_hash: facts.previous_hash ?? null,
-        depth: facts.depth,
-      })),
-    ),
-  );
+  const rows = ordered.map(({ point, facts }) => ({
+    hash: point.hash,
+    code: point.code,
+    previous_hash: facts.previous_hash ?? null,
+    depth: facts.depth,
+  }));
+  if (!(await written(member, ledger, batch, () => ledger.insertQueued(rows, table)))) return;
   const settled = await member.insist(() => settledRoots(ledger, decoded));
   const admissions = decoded.map(({ point, facts }): Admission => {
     const element = settled.has(point.hash) ? null : encode(point.code, facts);

@@ -27,7 +27,7 @@ export async function importRuns(
   attempts: number,
 ): Promise<Imported> {
   const { search, log } = command;
-  refuseOther(search, await command.insist(() => ledger.fingerprint()));
+  refuseOther(search, await command.insist(() => ledger.open()));
   const imported: Imported = { completed: 0, errors: 0, queued: 0, unreadable: 0 };
   let settled: SettledRow[] = [];
   let queued: NewRow[] = [];

@@ -3,8 +3,6 @@ import { sourceOf } from '../queue/batches.js';
 import { proposalLists } from '../queue/keys.js';
 import { close, type Look, look } from '../queue/look.js';
 import { pause } from '../support/bell.js';
-import { messageOf, Unavailable } from '../support/errors.js';
-import { Stopped } from '../support/stop.js';
 import { admissionSize, admit } from './admission.js';
 import type { Member } from './member.js';
 import { legible, missingProposals } from './proposals.js';
@@ -53,14 +51,10 @@ export class Keeper {
     const { member } = this;
     const { stop } = member;
     while (!stop.quiet.aborted || (await draining(member))) {
-      try {
-        await member.insist(() => this.check(), stop.abort);
+      await member.insist(async () => {
+        await this.check();
         await this.sweepInTime();
-      } catch (error) {
-        if (error instanceof Stopped) throw error;
-        if (!(error instanceof Unavailable)) throw error;
-        member.log.warn(messageOf(error));
-      }
+      }, stop.abort);
       await pause(Math.min(lookMs, this.sweepMs), stop.drains ? stop.abort : stop.quiet);
     }
   }
@@ -75,15 +69,15 @@ export class Keeper {
     ]);
     const reason = this.rebuildNow ? 'asked for by --rebuild' : wrong(seen, recorded, runId);
     if (reason !== undefined) {
-      if (await this.rebuild(reason)) this.rebuildNow = false;
+      if (await this.rebuild(reason, seen.generation)) this.rebuildNow = false;
       return false;
     }
     if (seen.empty && (!seen.closed || this.asksSqlNow())) await this.tryToClose(seen);
     return true;
   }
 
-  private async rebuild(reason: string): Promise<boolean> {
-    if (!this.damping.allows(reason) || !(await rebuild(this.member, this.ledger, reason))) return false;
+  private async rebuild(reason: string, seen: string | undefined): Promise<boolean> {
+    if (!this.damping.allows(reason) || !(await rebuild(this.member, this.ledger, reason, seen))) return false;
     this.damping.done(reason);
     return true;
   }
@@ -105,9 +99,9 @@ export class Keeper {
     const after = await look(member.session);
     if (!after.empty || after.moves !== before.moves) return;
     if (states.queue + states.running > 0) {
-      await this.rebuild(`SQL has ${states.queue + states.running} live points that Redis lacks`);
+      await this.rebuild(`SQL has ${states.queue + states.running} live points that Redis lacks`, before.generation);
     } else if (before.seen !== rows) {
-      await this.rebuild(`SQL has ${rows} points, Redis has seen ${before.seen}`);
+      await this.rebuild(`SQL has ${rows} points, Redis has seen ${before.seen}`, before.generation);
     } else if (!before.closed && (await this.proposeMissing()) === 0 && (await close(member.session, before.moves))) {
       member.log.info({ points: rows }, 'the search is over');
     }
@@ -132,14 +126,15 @@ export class Keeper {
   private async sweepInTime(): Promise<void> {
     const now = performance.now();
     if (now - this.sweptAt < this.sweepMs) return;
-    this.sweptAt = now;
     await sweep(this.member, this.sweepMs);
+    this.sweptAt = now;
+    const table = this.ledger.incarnation;
     const strays = await this.member.batches.take('processing_Q:strays', admissionSize);
-    if (strays) await admit(this.member, this.ledger, strays);
+    if (strays) await admit(this.member, this.ledger, strays, table);
     const orphan = await this.member.batches.adopt(proposalLists);
     if (!orphan) return;
     this.member.log.warn(`took over ${orphan.elements.length} proposals from a master that died`);
-    await admit(this.member, this.ledger, orphan);
+    await admit(this.member, this.ledger, orphan, table);
   }
 }
 

@@ -1,4 +1,5 @@
 import { clearKill, type Kill, pullKill, readKill } from '../queue/fleet.js';
+import { reportLists } from '../queue/keys.js';
 import { type Look, look } from '../queue/look.js';
 import type { OneShot } from './oneShot.js';
 
@@ -41,8 +42,9 @@ export async function deleteKeys(
   const { keys, connection } = command.session;
   const held = await command.insist(() => look(command.session));
   const pattern = `${keys.prefix.replaceAll(/[\\*?[\]]/g, '\\$&')}*`;
-  // The generation first: without it no worker reports into what is being deleted.
-  let deleted = await command.insist(() => connection.ask((redis) => redis.unlink(keys.search)));
+  // First, in one step, the generation and the reports: nobody reports into what is being deleted, nor takes of it.
+  const reports = [keys.search, keys.batches, keys.taken, ...reportLists.map((list) => keys.list(list))];
+  let deleted = await command.insist(() => connection.ask((redis) => redis.unlink(...reports)));
   for (let cursor = '0'; ; ) {
     const [next, found] = await command.insist(() =>
       connection.ask((redis) => redis.scan(cursor, 'MATCH', pattern, 'COUNT', scanned)),

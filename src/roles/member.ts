@@ -23,7 +23,7 @@ const noLimit = Number.POSITIVE_INFINITY;
  * A serving role's membership in the fleet. Its duties:
  * 1. keep the connections to Redis: one for calls, one for waiting;
  * 2. refuse a Redis that may forget, and a search that is defined otherwise;
- * 3. give a sign of life, which keeps its batches its own;
+ * 3. give a sign of life, which keeps its batches its own, and see whether the search was opened anew, by another's definition;
  * 4. hear the kill switch.
  */
 export class Member {
@@ -71,6 +71,8 @@ export class Member {
       return false;
     }
     this.beating = this.beatOn();
+    // Told when it leaves: without a sign of life it has no part in the fleet.
+    this.beating.catch(() => this.stop.now('an error'));
     return true;
   }
 
@@ -109,7 +111,7 @@ export class Member {
   /** Says farewell and hangs up. */
   async leave(): Promise<void> {
     this.left.abort();
-    await this.beating;
+    const [beating] = await Promise.allSettled([this.beating]);
     try {
       await farewell(this.session);
     } catch (error) {
@@ -117,17 +119,22 @@ export class Member {
       this.log.warn(`left without a farewell: ${error.message}`);
     }
     await Promise.all([this.session.connection.close(), this.waiting.close()]);
+    if (beating.status === 'rejected') throw beating.reason;
   }
 
   private async beatOn(): Promise<void> {
     const beatMs = Math.min(longestBeatMs, this.search.leaseMs / 3);
-    while (!this.left.signal.aborted) {
+    for (let known = ''; !this.left.signal.aborted; ) {
       try {
         const told = await this.insist(
           () => beat(this.session, this.facts, { lifetime: this.batches.lifetime, held: this.batches.held }),
           this.left.signal,
         );
         this.searchClosed = told.closed;
+        if (told.generation !== known) {
+          await this.insist(() => refuseOtherInRedis(this.search, this.session), this.left.signal);
+          known = told.generation;
+        }
         if (told.kill === 'drain' && !this.stop.quiet.aborted) {
           this.log.info('the kill switch says drain: running points finish, no new ones start');
           this.stop.request('kill switch', noLimit);

@@ -15,14 +15,15 @@ const settlePauseMs = 100;
 /**
  * Makes Redis whole from SQL, as a new generation. First all reports that Redis still holds go to SQL, so that SQL alone tells
  * everything; then the live rows make main_Q, all rows the seen set, and what stable rows propose without a row main_sql_Q.
- * Leases that still stand are kept. False: another master is at it.
+ * Leases that still stand are kept. False: another master is at it, or has been since the generation `seen` was.
  */
-export async function rebuild(member: Member, ledger: Ledger, reason: string): Promise<boolean> {
+export async function rebuild(member: Member, ledger: Ledger, reason: string, seen: string | undefined) {
   const rebuilding = await Rebuilding.begin(member.session, member.search.leaseMs);
   if (!rebuilding) return false;
-  const since = performance.now();
-  member.log.info(`making Redis whole from SQL: ${reason}`);
   try {
+    if ((await rebuilding.standing()) !== seen) return false;
+    const since = performance.now();
+    member.log.info(`making Redis whole from SQL: ${reason}`);
     await rebuilding.suspend();
     await settleAll(member, ledger);
     const forget = await enterRows(rebuilding, member, ledger);
@@ -45,7 +46,8 @@ export async function rebuild(member: Member, ledger: Ledger, reason: string): P
  */
 async function settleAll(member: Member, ledger: Ledger): Promise<void> {
   for (;;) {
-    for (const batch of await nextReports(member, chunk)) await settle(member, ledger, batch);
+    const table = ledger.incarnation;
+    for (const batch of await nextReports(member, chunk)) await settle(member, ledger, batch, table);
     const { lists, batches } = await look(member.session);
     const waiting = reportLists.reduce((total, list) => total + lists[list], 0);
     const taken = reportLists.some((list) => batches[list] !== undefined);

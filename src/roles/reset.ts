@@ -17,8 +17,7 @@ export async function reset(command: OneShot, ledger: Ledger): Promise<number> {
   for (; !lock; lock = await take()) await pause(lockPauseMs);
   try {
     const { keys } = await deleteKeys(command, [session.keys.list('main_sql_Q'), session.keys.lock]);
-    await command.insist(() => ledger.drop());
-    await command.insist(() => ledger.create(search.definition));
+    await command.insist(() => ledger.recreate(search.definition));
     return keys;
   } finally {
     await lock.end();

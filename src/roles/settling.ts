@@ -4,6 +4,7 @@ import { type ReportList, reportLists } from '../queue/keys.js';
 import { type Decoded, decodeReport, Malformed, type Report } from '../queue/messages.js';
 import type { Space } from '../space/space.js';
 import type { Member } from './member.js';
+import { written } from './table.js';
 
 /** Elements of a batch, sorted by whether they decode. */
 export interface Sorted<Facts> {
@@ -36,10 +37,14 @@ export function sort<Facts>(
   return sorted;
 }
 
-/** Brings the effect of one batch of reports into SQL, then ends the batch. May be repeated: its effect comes once. */
-export async function settle(member: Member, ledger: Ledger, batch: Batch): Promise<void> {
+/**
+ * Brings the effect of one batch of reports into SQL, then ends the batch. May be repeated: its effect comes once. `table` is the
+ * incarnation of the table that was known before the batch was taken.
+ */
+export async function settle(member: Member, ledger: Ledger, batch: Batch, table: string): Promise<void> {
   const { decoded, malformed } = sort(member, batch, decodeReport);
-  await member.insist(() => write(ledger, batch.source as ReportList, decoded));
+  const effect = () => write(ledger, batch.source as ReportList, decoded, table);
+  if (!(await written(member, ledger, batch, effect))) return;
   await member.insist(() => member.batches.drop(batch, malformed));
 }
 
@@ -56,11 +61,14 @@ export async function nextReports(member: Member, most: number): Promise<Batch[]
   return orphan ? [orphan] : [];
 }
 
-function write(ledger: Ledger, source: ReportList, reports: readonly Decoded<Report>[]): Promise<void> {
+function write(ledger: Ledger, source: ReportList, reports: readonly Decoded<Report>[], table: string): Promise<void> {
   // In the order of their hashes, so that two clients lock rows in one order.
   const ordered = reports.toSorted((a, b) => (a.point.hash < b.point.hash ? -1 : 1));
-  if (source === 'running_sql_Q') return ledger.markRunning(ordered.map(runningRow));
-  return ledger.settle(ordered.map((report) => settledRow(report, source)));
+  if (source === 'running_sql_Q') return ledger.markRunning(ordered.map(runningRow), table);
+  return ledger.settle(
+    ordered.map((report) => settledRow(report, source)),
+    table,
+  );
 }
 
 function runningRow({ point, facts }: Decoded<Report>): RunningRow {

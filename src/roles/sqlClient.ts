@@ -3,7 +3,7 @@ import { look } from '../queue/look.js';
 import { pause } from '../support/bell.js';
 import type { Member } from './member.js';
 import { nextReports, settle } from './settling.js';
-import { readyLedger } from './table.js';
+import { openedFrom, readyLedger } from './table.js';
 
 const batchSize = 500;
 /** Two batches at once: while SQL commits one, the other is read and decoded. */
@@ -21,6 +21,7 @@ export async function sqlClient(member: Member, ledger: Ledger): Promise<void> {
   if (!(await member.join())) return;
   await readyLedger(member, ledger);
   member.log.info('serving: reports go to SQL');
+  await openedFrom(member, ledger);
   await Promise.all(Array.from({ length: lanes }, () => lane(member, ledger)));
 }
 
@@ -28,8 +29,9 @@ async function lane(member: Member, ledger: Ledger): Promise<void> {
   const { stop } = member;
   let wait = shortestPauseMs;
   while (!stop.quiet.aborted || (await draining(member))) {
+    const table = ledger.incarnation;
     const batches = await member.insist(() => nextReports(member, batchSize));
-    for (const batch of batches) await settle(member, ledger, batch);
+    for (const batch of batches) await settle(member, ledger, batch, table);
     wait = batches.length > 0 ? shortestPauseMs : Math.min(wait * 2, longestPauseMs);
     if (batches.length === 0) await pause(wait, stop.drains ? stop.abort : stop.quiet);
   }

@@ -29,8 +29,9 @@ export async function sqlClientMaster(member: Member, ledger: Ledger, options: {
 async function admitAll(member: Member, ledger: Ledger): Promise<void> {
   const { stop } = member;
   while (!stop.quiet.aborted || (await draining(member))) {
+    const table = ledger.incarnation;
     const batch = await member.insist(() => member.batches.take('main_sql_Q', admissionSize));
-    if (batch) await admit(member, ledger, batch);
+    if (batch) await admit(member, ledger, batch, table);
     else if (stop.quiet.aborted) await pause(lookMs, stop.abort);
     else await member.awaitWork('main_sql_Q');
   }

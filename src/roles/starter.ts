@@ -53,7 +53,7 @@ export async function start(
 
 /** The row of a point; a table that is not there yet has none. */
 async function rowOf(command: OneShot, ledger: Ledger, point: Point): Promise<PointRow | undefined> {
-  refuseOther(command.search, await command.insist(() => ledger.fingerprint()));
+  refuseOther(command.search, await command.insist(() => ledger.open()));
   const [row] = await command.insist(() => ledger.find([point.hash]));
   return row;
 }
@@ -71,7 +71,7 @@ export async function retryErrors(command: OneShot, ledger: Ledger, choice: Erro
   if (await stopped(command)) return 'stopped';
   const { session, search } = command;
   await command.insist(() => refuseOtherInRedis(search, session));
-  refuseOther(search, await command.insist(() => ledger.fingerprint()));
+  refuseOther(search, await command.insist(() => ledger.open()));
   const leases = new Leases(session, search);
   let put = 0;
   for (;;) {

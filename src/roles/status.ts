@@ -32,7 +32,7 @@ export interface Status {
 
 export async function status(command: OneShot, ledger: Ledger): Promise<Status> {
   const { session, search } = command;
-  refuseOther(search, await command.insist(() => ledger.fingerprint()));
+  refuseOther(search, await command.insist(() => ledger.open()));
   const [counts, seen, roles] = await Promise.all([
     command.insist(() => ledger.counts()),
     command.insist(() => look(session)),

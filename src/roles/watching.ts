@@ -49,7 +49,7 @@ export class Watching implements Probes {
       'Redis',
       this.session.connection.ask((redis) => redis.ping()),
     );
-    if (this.ledger) await inTime('the database', this.ledger.fingerprint());
+    if (this.ledger) await inTime('the database', this.ledger.open());
   }
 
   async metrics(): Promise<string> {

@@ -191,6 +191,58 @@ describe('another search', () => {
     await fleet.run('kill', '-r');
   });
 
+  test('that was there first, before any master, is refused once another has opened the search', async () => {
+    const [[, finer, sentence]] = others as [(typeof others)[0]];
+    const early = planeFleet(server, 'early', finer);
+    const [client, worker] = [await early.start('sql-client', '-c'), await early.start('worker')];
+    for (const role of [client, worker]) await role.line(/^waiting: search {early}: is not open/);
+    const fleet = planeFleet(server, 'early');
+    await fleet.crew();
+    await fleet.run('starter');
+    await fleet.over();
+    for (const role of [client, worker]) {
+      expect(await role.exited, role.stderr).toEqual({ status: 2, signal: null });
+      expect(lastLine(role.stderr)).toContain(sentence);
+    }
+    expect(await fleet.rows()).toHaveLength(planeRows.length);
+    await fleet.stop();
+  });
+
+  test('is refused by roles that served while the one before it was deleted', async () => {
+    const [[, finer]] = others as [(typeof others)[0]];
+    const fleet = planeFleet(server, 'usurped', { lease: { seconds: 1 } });
+    await fleet.crew();
+    const masters = fleet.masters.splice(0);
+    await fleet.clients[0]?.line(/^serving/);
+    await masters[0]?.line(/^serving/);
+    for (const role of [...fleet.workers, ...fleet.clients, ...masters]) role.kill('SIGSTOP');
+    await fleet.run('kill', '-r');
+    const other = planeFleet(server, 'usurped', finer);
+    await other.crew({ workers: 0 });
+    await other.masters[0]?.line(/^serving/);
+    for (const role of [...fleet.workers, ...fleet.clients]) role.kill('SIGCONT');
+    for (const role of [...fleet.workers, ...fleet.clients]) {
+      expect(await role.exited, role.stderr).toEqual({ status: 2, signal: null });
+      expect(lastLine(role.stderr)).toMatch(/^another search named usurped is on this Redis: parameters.a.step/);
+    }
+    await other.stop();
+  });
+
+  test('the same in another database gets no reports', async () => {
+    const fleet = planeFleet(server, 'elsewhere');
+    const apart = planeFleet(server, 'elsewhere');
+    const client = await apart.start('sql-client', '-c');
+    await fleet.crew();
+    await client.line(/^waiting: the search on this Redis was not opened from this table/);
+    await fleet.run('starter');
+    await fleet.over();
+    expect(await fleet.rows()).toHaveLength(planeRows.length);
+    expect(await apart.rows()).toEqual([]);
+    client.kill('SIGTERM');
+    expect(await client.exited).toEqual(done);
+    await fleet.stop();
+  });
+
   test('is no search whose bounds or maxPoints alone differ', async () => {
     const fleet = planeFleet(server, 'wider');
     await fleet.crew();

@@ -66,6 +66,7 @@ async function seed({ search }: Stage): Promise<{ hash: string; code: string }[]
   const [start, ...neighbours] = [space.start, ...space.neighbours(space.start)];
   const points = [start, ...neighbours.slice(0, 2)].map(({ hash, code }) => ({ hash, code }));
   const ledger = search.ledger();
+  await ledger.open();
   const folder = join(search.folder, 'run');
   mkdirSync(join(folder, 'deep'), { recursive: true });
   writeFileSync(join(folder, 'deep', 'profile.html'), hostile);
@@ -271,10 +272,13 @@ describe('the page over a table that is done', () => {
     const page = await openPage(shown.url);
     await until(async () => (await number(page, 'Points')) === 3, 'the page has the rows');
     const ledger = shown.search.ledger();
+    await ledger.open();
     const point = shown.search.space.pointWith({ O2: 0.33 });
     await ledger.insertQueued([{ hash: point.hash, code: point.code, previous_hash: null, depth: 0 }]);
     await until(async () => (await number(page, 'Waiting')) === 1, 'the page has the new row');
-    await ledger.drop();
+    const db = new Database(join(shown.search.folder, 'atmos-fleet.db'));
+    db.exec('drop table parameterspace; drop table parameterspace_meta');
+    db.close();
     await page.getByText('is not there yet').waitFor();
     await ledger.create(shown.search.fingerprint);
     await until(async () => (await number(page, 'Points')) === 0, 'the page has forgotten the old rows');

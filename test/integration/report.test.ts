@@ -14,6 +14,7 @@ test('a report is one file: its maps, counts, errors and configuration open with
   const search = testSearch({ parameters: syntheticParameters, database: { table: 'points' } });
   await fillSynthetic(join(search.folder, 'atmos-fleet.db'), search.fingerprint, 5000, { table: 'points' });
   const ledger = search.ledger();
+  await ledger.open();
   const { hash, code } = search.space.start;
   await ledger.insertQueued([{ hash, code, previous_hash: null, depth: 0 }]);
   const nothing = {
