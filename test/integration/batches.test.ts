@@ -88,9 +88,9 @@ describe('a batch', () => {
     await fallSilent();
     const adopted = (await heir.batches.adopt(proposalLists)) as Batch;
     const before = await seenIn(session);
-    await admit(owner, ledger, batch);
+    await admit(owner, ledger, batch, ledger.incarnation);
     expect(await seenIn(session)).toEqual(before);
-    await admit(heir, ledger, adopted);
+    await admit(heir, ledger, adopted, ledger.incarnation);
     expect(await seenIn(session)).toMatchObject({ batches: {}, lists: { main_Q: 2 }, damage: [] });
   });
 
@@ -106,16 +106,16 @@ describe('a batch', () => {
 describe('admission', () => {
   test('lets a root in once, however often it is pushed', async () => {
     const { member, ledger, session, batch, redis, keys } = await taken('main_sql_Q', 3, 4, 4, 5);
-    await admit(member, ledger, batch);
+    await admit(member, ledger, batch, ledger.incarnation);
     await redis.lpush(keys.list('main_sql_Q'), travelling(4));
-    await admit(member, ledger, (await member.batches.take('main_sql_Q', 9)) as Batch);
+    await admit(member, ledger, (await member.batches.take('main_sql_Q', 9)) as Batch, ledger.incarnation);
     expect(places(await redis.lrange(keys.list('main_Q'), 0, -1))).toEqual([5, 4]);
     expect(await seenIn(session)).toMatchObject({ seen: 2, damage: [] });
   });
 
   test('gives a point its row before it enters main_Q', async () => {
     const { member, ledger, batch } = await taken('main_sql_Q', 1, 4);
-    await admit(member, ledger, batch);
+    await admit(member, ledger, batch, ledger.incarnation);
     expect(await ledger.find([at(4).hash])).toMatchObject([{ state: 'queue', depth: 0 }]);
   });
 
@@ -123,7 +123,7 @@ describe('admission', () => {
     const { member, ledger, session, redis, keys } = await openLine(server);
     await member.leases.propose(proposing(3, 5));
     await redis.lpush(keys.list('main_sql_Q'), travelling(3));
-    await admit(member, ledger, (await member.batches.take('main_sql_Q', 9)) as Batch);
+    await admit(member, ledger, (await member.batches.take('main_sql_Q', 9)) as Batch, ledger.incarnation);
     expect(places(await redis.lrange(keys.list('main_Q'), 0, -1))).toEqual([5, 3]);
     expect(await seenIn(session)).toMatchObject({ seen: 2, waiting: 0, damage: [] });
   });
@@ -131,7 +131,7 @@ describe('admission', () => {
   test('runs no point whose row is settled', async () => {
     const { member, ledger, batch, redis, keys } = await taken('main_sql_Q', 2, 4, 5);
     await ledger.settle([settledRow(at(4), true, null)]);
-    await admit(member, ledger, batch);
+    await admit(member, ledger, batch, ledger.incarnation);
     expect(places(await redis.lrange(keys.list('main_Q'), 0, -1))).toEqual([5]);
   });
 });
@@ -146,7 +146,7 @@ describe('settling', () => {
     }
     const ledger = new Broken(databaseUrl, 'points', line.names);
     atEnd(() => ledger.close());
-    await expect(settle(member, ledger, batch)).rejects.toThrow('broken');
+    await expect(settle(member, ledger, batch, ledger.incarnation)).rejects.toThrow('broken');
     expect(await seenIn(session)).toMatchObject({ batches: { complete0_sql_Q: 1 } });
   });
 
@@ -162,7 +162,7 @@ describe('settling', () => {
     const { member, ledger, redis, keys } = await openLine(server);
     await redis.lpush(keys.list('complete0_sql_Q'), 'garbage;', travelling(4), '');
     for (const batch of await nextReports(member, 10)) {
-      await expect(settle(member, ledger, batch)).resolves.toBeUndefined();
+      await expect(settle(member, ledger, batch, ledger.incarnation)).resolves.toBeUndefined();
     }
     expect(await redis.lrange(keys.malformed('complete0_sql_Q'), 0, -1)).toEqual(['', 'garbage;']);
     expect(await ledger.find([at(4).hash])).toMatchObject([{ state: 'completed', stable: true }]);

@@ -54,7 +54,7 @@ test('what was proposed in an earlier generation is proposed again in a new one'
 
   // Of all this SQL knows nothing.
   await redis.flushall();
-  await rebuild(member, ledger, 'Redis was emptied');
+  await rebuild(member, ledger, 'Redis was emptied', undefined);
   // The first call finds that the generation is another.
   await member.insist(() => queue(opened, 4));
   const [second] = (await member.leases.lease(1)) as [Lease];

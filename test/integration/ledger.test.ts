@@ -90,7 +90,7 @@ describe.each(['SQLite', 'MariaDB'])('a row in %s', (kind) => {
     atEnd(() => Promise.all([db.destroy(), ledger.close()]));
     await db.schema.createTable('points', (table) => table.string('hash'));
     await db('points').insert({ hash: 'kept' });
-    for (const act of [() => ledger.create('test'), () => ledger.drop(), () => ledger.fingerprint()]) {
+    for (const act of [() => ledger.create('test'), () => ledger.recreate('test'), () => ledger.open()]) {
       await expect(act()).rejects.toThrow(UsageError);
     }
     expect(await db('points').select()).toEqual([{ hash: 'kept' }]);

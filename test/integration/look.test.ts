@@ -58,7 +58,7 @@ describe('what is lost is missed, whoever put it there:', () => {
   test('admission', async () => {
     const { member, ledger, session, redis, keys } = await openLine(server);
     await redis.lpush(keys.list('main_sql_Q'), travelling(4));
-    await admit(member, ledger, (await member.batches.take('main_sql_Q', 1)) as Batch);
+    await admit(member, ledger, (await member.batches.take('main_sql_Q', 1)) as Batch, ledger.incarnation);
     await redis.del(keys.list('main_Q'), keys.seen);
     const damage = ['points in main_Q and leases: 0 found, 1 wanted', 'points seen: 0 found, 1 wanted'];
     expect((await look(session)).damage).toEqual(damage);
@@ -95,7 +95,10 @@ describe('every move is counted, so that no search is closed beside it:', () => 
     ['finish', async ({ member, session }, { token }) => end(member, token, await session.generation())],
     ['lease', ({ member }) => member.leases.lease(1)],
     ['propose', ({ member }) => member.leases.propose(proposing(8))],
-    ['publish', ({ member, ledger }) => rebuild(member, ledger, 'a test')],
+    [
+      'publish',
+      async ({ member, ledger, session }) => rebuild(member, ledger, 'a test', (await look(session)).generation),
+    ],
     ['requeue', (opened) => queue(opened, 7)],
     ['take', ({ member }) => member.batches.take('main_sql_Q', 1)],
     ['takeover', ({ search, redis, keys }, _, { id }) => redis.zadd(keys.batches, 1, id).then(() => adopt(search))],

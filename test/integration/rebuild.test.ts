@@ -1,4 +1,5 @@
 import { beforeAll, describe, expect, test } from 'vitest';
+import { look } from '../../src/queue/look.js';
 import { Rebuilding } from '../../src/queue/rebuilding.js';
 import { rebuild } from '../../src/roles/rebuild.js';
 import { Unavailable } from '../../src/support/errors.js';
@@ -25,7 +26,8 @@ beforeAll(async () => {
 });
 
 const root = settledRow(at(4), true, null);
-const rebuilt = ({ member, ledger }: Opened) => rebuild(member, ledger, 'a test');
+const rebuilt = async ({ member, ledger, session }: Opened) =>
+  rebuild(member, ledger, 'a test', (await look(session)).generation);
 const placesIn = async ({ redis, keys }: Opened, list: 'main_Q' | 'main_sql_Q') =>
   places(await redis.lrange(keys.list(list), 0, -1)).sort();
 

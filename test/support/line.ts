@@ -81,7 +81,7 @@ export async function openLine(
   const member = memberOf(search);
   const databaseUrl = `sqlite:${join(temporaryFolder(), 'ledger.db')}`;
   const ledger = await filledLedger(databaseUrl, line, rows);
-  await rebuild(member, ledger, 'a new search');
+  await rebuild(member, ledger, 'a new search', undefined);
   const { session } = member;
   return { search, member, ledger, databaseUrl, session, keys: session.keys, redis: session.connection.redis };
 }
