@@ -4,7 +4,7 @@ import { Unavailable, UsageError } from '../support/errors.js';
 import { ask, connectDatabase } from './connect.js';
 import { literal, type SqlValue } from './literals.js';
 import type { Counts, ErrorChoice, NewRow, PointRow, RawRow, RunningRow, SettledRow, State } from './rows.js';
-import { createMetaTable, createPointTable, schemaVersion } from './schema.js';
+import { addLaterColumns, createMetaTable, createPointTable, schemaVersion } from './schema.js';
 
 export type * from './rows.js';
 
@@ -52,7 +52,10 @@ export class Ledger {
     return this.db.destroy();
   }
 
-  /** Creates the tables where they are absent; the facts come first, so that a table without them is somebody else's. */
+  /**
+   * Creates the tables where they are absent, and brings those of an older version up to date. The facts come first, so that a
+   * table without them is somebody else's.
+   */
   async create(fingerprint: string): Promise<void> {
     // One after the other: asked at once, another client that creates both could show the second without the first.
     if ((await this.hasTable(this.table)) && !(await this.hasTable(this.meta))) throw this.foreign();
@@ -60,6 +63,17 @@ export class Ledger {
     await this.writeFact('schema_version', String(schemaVersion), 'keep');
     await this.writeFact('fingerprint', fingerprint, 'keep');
     await createPointTable(this.db, this.table, this.parameters);
+    const version = (await this.readFact('schema_version')) as string;
+    if (Number(version) < schemaVersion) await this.update(version, fingerprint);
+  }
+
+  private async update(from: string, fingerprint: string): Promise<void> {
+    if ((await this.readFact('fingerprint')) !== fingerprint) {
+      throw new UsageError(`table ${this.table} is of another search: name another in database.table`);
+    }
+    await addLaterColumns(this.db, this.table);
+    const version = this.db(this.meta).where({ name: 'schema_version', value: from });
+    await ask(version.update({ value: String(schemaVersion) }));
   }
 
   /** Drops the tables, results and all. */
@@ -83,6 +97,11 @@ export class Ledger {
     }
     const fingerprint = await this.readFact('fingerprint');
     if (fingerprint === undefined) throw new Unavailable(`table ${this.table} is being created`);
+    if (version < schemaVersion) {
+      throw new Unavailable(
+        `table ${this.table} has schema version ${version}, this program wants ${schemaVersion}; sql-client -c brings it up to date`,
+      );
+    }
     return fingerprint;
   }
 
