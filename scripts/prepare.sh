@@ -38,9 +38,9 @@ need_program() {
 # Installs the npm packages unless those of the lock file are there.
 need_npm_packages() {
   [[ node_modules/.package-lock.json -nt package-lock.json ]] && return
-  echo 'Installing npm packages (a minute: better-sqlite3 may have to be compiled) ...'
+  echo 'Installing npm packages (a minute: on Node 20, better-sqlite3 may have to be compiled) ...'
   JOBS=max npm_config_loglevel=error npm ci --no-fund --no-audit ||
-    give_up "'npm ci' failed. Compiling better-sqlite3 takes python3, make and g++."
+    give_up "'npm ci' failed."
 }
 
 # Builds dist/ unless it is newer than all that it is made of.

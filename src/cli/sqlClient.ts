@@ -28,7 +28,7 @@ export function sqlClientCommand(cli: Argv): Argv {
     'mirror what workers report into SQL',
     (yargs) =>
       withServing(yargs)
-        .option('c', switchOption('c', 'create the table if it is absent, then serve'))
+        .option('c', switchOption('c', 'create the table if it is absent, update an older one, then serve'))
         .option('r', switchOption('r', 'drop the table if it is there, create it, then serve: ALL RESULTS ARE LOST'))
         .option('m', switchOption('m', 'be the sql-client-master'))
         .option('import', {
@@ -64,7 +64,7 @@ export function sqlClientMasterCommand(cli: Argv): Argv {
     'let new points in, return the leases of dead workers, keep Redis whole',
     (yargs) =>
       withServing(yargs)
-        .option('c', switchOption('c', 'create the table if it is absent, then serve'))
+        .option('c', switchOption('c', 'create the table if it is absent, update an older one, then serve'))
         .alias({ c: 'create' })
         .option('rebuild', switchOption('-rebuild', 'make Redis anew from SQL first, e.g. after bounds were widened'))
         .example('$0 sql-client-master', 'any number of them may serve at once'),

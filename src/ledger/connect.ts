@@ -2,6 +2,7 @@ import knex, { type Knex } from 'knex';
 import mysql from 'mysql2';
 import { messageOf, Unavailable, UsageError } from '../support/errors.js';
 import { type CloudSqlInstance, cloudSqlConnector, cloudSqlStream } from './cloudSql.js';
+import { sqliteClient } from './sqlite.js';
 
 /** Milliseconds that one statement may take; passes over the whole table are read in pages. */
 const statementMs = 60_000;
@@ -53,7 +54,7 @@ const broken =
 export function connectDatabase(url: string, connector = cloudSqlConnector): Knex {
   if (url.startsWith('sqlite:')) {
     return knex({
-      client: 'better-sqlite3',
+      client: sqliteClient(),
       connection: { filename: url.slice('sqlite:'.length) },
       useNullAsDefault: true,
       pool: { min: 0, max: 1, afterCreate: prepareSqlite },

@@ -3,9 +3,10 @@ import type { Knex } from 'knex';
 import { isoNow } from '../support/clock.js';
 import { Unavailable, UsageError } from '../support/errors.js';
 import { ask, connectDatabase } from './connect.js';
+import { Facts } from './facts.js';
 import { clip, inStatements, literal, type SqlValue, timeOf } from './literals.js';
 import type { Counts, ErrorChoice, NewRow, PointRow, RawRow, RunningRow, SettledRow, State } from './rows.js';
-import { createMetaTable, createPointTable, schemaVersion } from './schema.js';
+import { addLaterColumns, createPointTable, schemaVersion } from './schema.js';
 
 export type * from './rows.js';
 
@@ -44,7 +45,7 @@ export class Ledger {
   incarnation = '';
   private readonly db: Knex;
   private readonly mysql: boolean;
-  private readonly meta: string;
+  private readonly facts: Facts;
 
   constructor(
     url: string,
@@ -54,33 +55,45 @@ export class Ledger {
   ) {
     this.db = connectDatabase(url);
     this.mysql = this.db.client.config.client === 'mysql2';
-    this.meta = `${table}_meta`;
+    this.facts = new Facts(this.db, `${table}_meta`);
   }
 
   close(): Promise<void> {
     return this.db.destroy();
   }
 
-  /** Creates the tables where they are absent; the facts come first, so that a table without them is somebody else's. */
+  /**
+   * Creates the tables where they are absent, and brings those of an older version up to date. The facts come first, so that a
+   * table without them is somebody else's.
+   */
   async create(fingerprint: string): Promise<void> {
     // One after the other: asked at once, another client that creates both could show the second without the first.
-    if ((await this.hasTable(this.table)) && !(await this.hasTable(this.meta))) throw this.foreign();
-    await createMetaTable(this.db, this.meta);
-    await this.writeFact('schema_version', String(schemaVersion), 'keep');
-    await this.writeFact('incarnation', randomUUID(), 'keep');
-    await this.writeFact('fingerprint', fingerprint, 'keep');
+    await this.refuseForeign();
+    await this.facts.create();
+    await this.facts.write('schema_version', String(schemaVersion), 'keep');
+    await this.facts.write('incarnation', randomUUID(), 'keep');
+    await this.facts.write('fingerprint', fingerprint, 'keep');
     await createPointTable(this.db, this.table, this.parameters);
+    if (Number(await this.facts.read('schema_version')) < schemaVersion) await this.update(fingerprint);
     await this.open();
+  }
+
+  private async update(fingerprint: string): Promise<void> {
+    if ((await this.facts.read('fingerprint')) !== fingerprint) {
+      throw new UsageError(`table ${this.table} is of another search: name another in database.table`);
+    }
+    await addLaterColumns(this.db, this.table);
+    await this.facts.write('schema_version', String(schemaVersion), 'replace');
   }
 
   /** Makes the points' table anew, results and all go. The new incarnation comes first: nothing meant for the old one enters it. */
   async recreate(fingerprint: string): Promise<void> {
-    if ((await this.hasTable(this.table)) && !(await this.hasTable(this.meta))) throw this.foreign();
-    await createMetaTable(this.db, this.meta);
-    await this.writeFact('incarnation', randomUUID(), 'replace');
+    await this.refuseForeign();
+    await this.facts.create();
+    await this.facts.write('incarnation', randomUUID(), 'replace');
     await ask(this.db.schema.dropTableIfExists(this.table));
-    await ask(this.db(this.meta).where({ name: 'generation' }).delete());
-    await this.writeFact('fingerprint', fingerprint, 'replace');
+    await this.facts.forget('generation');
+    await this.facts.write('fingerprint', fingerprint, 'replace');
     await this.create(fingerprint);
   }
 
@@ -89,13 +102,17 @@ export class Ledger {
     if (!(await this.hasTable(this.table))) {
       throw new Unavailable(`table ${this.table} is not there yet; sql-client -c creates it`);
     }
-    if (!(await this.hasTable(this.meta))) throw this.foreign();
-    const rows = await ask<{ name: string; value: string }[]>(this.db(this.meta).select('name', 'value'));
-    const facts = new Map(rows.map(({ name, value }) => [name, value]));
+    if (!(await this.hasTable(this.facts.table))) throw this.foreign();
+    const facts = await this.facts.all();
     const version = Number(facts.get('schema_version'));
     if (version > schemaVersion) {
       throw new UsageError(
         `table ${this.table} has schema version ${version}, this program knows ${schemaVersion}: update it`,
+      );
+    }
+    if (version < schemaVersion) {
+      throw new Unavailable(
+        `table ${this.table} has schema version ${version}, this program wants ${schemaVersion}; sql-client -c brings it up to date`,
       );
     }
     const [fingerprint, incarnation] = [facts.get('fingerprint'), facts.get('incarnation')];
@@ -107,11 +124,11 @@ export class Ledger {
   }
 
   async generation(): Promise<string | undefined> {
-    return this.readFact('generation');
+    return this.facts.read('generation');
   }
 
   async setGeneration(generation: string): Promise<void> {
-    await this.writeFact('generation', generation, 'replace');
+    await this.facts.write('generation', generation, 'replace');
   }
 
   /** Enters points as queued; those that have a row are left as they are. */
@@ -333,11 +350,11 @@ export class Ledger {
   }
 
   private fact(relation: '=' | '<>', incarnation: string): string {
-    return `from ${this.quoted(this.meta)} where name = 'incarnation' and value ${relation} ${this.literal(incarnation)}`;
+    return `from ${this.quoted(this.facts.table)} where name = 'incarnation' and value ${relation} ${this.literal(incarnation)}`;
   }
 
   private async isReplaced(incarnation: string): Promise<boolean> {
-    return (await this.readFact('incarnation')) !== incarnation;
+    return (await this.facts.read('incarnation')) !== incarnation;
   }
 
   private replaced(): Replaced {
@@ -364,23 +381,17 @@ export class Ledger {
     return this.mysql ? `\`${name}\`` : `"${name}"`;
   }
 
+  private async refuseForeign(): Promise<void> {
+    if ((await this.hasTable(this.table)) && !(await this.hasTable(this.facts.table))) throw this.foreign();
+  }
+
   private hasTable(name: string): Promise<boolean> {
     return ask(this.db.schema.hasTable(name));
   }
 
-  private async readFact(name: string): Promise<string | undefined> {
-    const rows = await ask<{ value: string }[]>(this.db(this.meta).select('value').where({ name }));
-    return rows[0]?.value;
-  }
-
-  private async writeFact(name: string, value: string, present: 'keep' | 'replace'): Promise<void> {
-    const insertion = this.db(this.meta).insert({ name, value }).onConflict('name');
-    await ask(present === 'keep' ? insertion.merge(['name']) : insertion.merge(['value']));
-  }
-
   private foreign(): UsageError {
     return new UsageError(
-      `table ${this.table} is there, but not of atmos-fleet's making (no ${this.meta}): name another in database.table`,
+      `table ${this.table} is there, but not of atmos-fleet's making (no ${this.facts.table}): name another in database.table`,
     );
   }
 }

@@ -134,8 +134,9 @@ function factsOf(text: string): object {
   }
   if (!isObject(facts)) throw new Malformed('what follows the ; is no JSON object');
   const { v = messageVersion, ...rest } = facts as Record<string, unknown>;
-  if (!isCount(v) || (v as number) > messageVersion) {
-    throw new Malformed(`message version ${JSON.stringify(v)}, at most ${messageVersion} is understood`);
+  if (!isCount(v)) throw new Malformed('v is no message version');
+  if ((v as number) > messageVersion) {
+    throw new Malformed(`message version ${v}, this program knows ${messageVersion}: update it`);
   }
   for (const [name, value] of Object.entries(rest)) {
     const rule = Object.hasOwn(known, name) ? known[name] : undefined;

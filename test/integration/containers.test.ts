@@ -1,18 +1,31 @@
-import { chmodSync, mkdirSync, writeFileSync } from 'node:fs';
+import { chmodSync, cpSync, mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
 import { createConnection } from 'mysql2/promise';
-import { beforeAll, describe, expect, test } from 'vitest';
+import { beforeAll, describe, expect, test, vi } from 'vitest';
 import { stringify } from 'yaml';
 import { definitionOf } from '../../src/config/definition.js';
 import { Space } from '../../src/space/space.js';
 import { floodFill } from '../support/floodFill.js';
 import { temporaryFolder } from '../support/folder.js';
-import { docker, FleetNetwork, fleetImage, healthy, servicesImage, withLog, workerImage } from '../support/images.js';
+import {
+  docker,
+  FleetNetwork,
+  fleetImage,
+  healthy,
+  servicesImage,
+  textsIn,
+  withLog,
+  workerImage,
+} from '../support/images.js';
 import { searchConfig, smallParameters } from '../support/search.js';
 import { until } from '../support/until.js';
 
 const buildMilliseconds = 900_000;
 const mebibyte = 2 ** 20;
+const root = fileURLToPath(new URL('../..', import.meta.url));
+/** What of the repository the images are built from, and more that they are not. */
+const contextOf = ['.dockerignore', 'docker', 'scripts', 'src', 'package.json', 'package-lock.json', 'tsconfig.json'];
 
 let fleet = '';
 let services = '';
@@ -116,6 +129,27 @@ describe('the image of all roles', () => {
     await expectClosure(fleetOf.database, 2000);
   });
 });
+
+test(
+  'images hold nothing of secrets beside the sources, or in the environment of who builds them',
+  async () => {
+    const secret = 'a-secret-that-nobody-may-see';
+    const context = temporaryFolder();
+    for (const name of [...contextOf, 'LICENSE', 'README.md', 'k8s'])
+      cpSync(join(root, name), join(context, name), { recursive: true });
+    const files = ['.env', 'atmos-fleet.yaml', '.npmrc', 'docker/.env', 'scripts/gcp/fleet.env', 'k8s/users.acl'];
+    for (const name of files) writeFileSync(join(context, name), `SECRET=${secret}\n`);
+    for (const name of ['REDIS_URL', 'DATABASE_URL', 'ATMOS_FLEET_DASHBOARD_TOKEN', 'NPM_TOKEN'])
+      vi.stubEnv(name, secret);
+    const built = await fleetImage(context);
+    for (const image of [built, await workerImage(built, context)]) {
+      // Of what is there one in the configuration, one in its history, one in a layer: so the search looks everywhere.
+      const there = ['9464/tcp', 'COPY', 'const { ok } = await fetch('];
+      expect(await textsIn(image, [secret, ...there]), image).toEqual(there);
+    }
+  },
+  buildMilliseconds,
+);
 
 describe("the worker in a simulator's image", () => {
   test(

@@ -1,6 +1,5 @@
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import Database from 'better-sqlite3';
 import type { Page } from 'playwright-core';
 import { describe, expect, test } from 'vitest';
 import { createArtifactStore } from '../../src/artifacts/index.js';
@@ -9,6 +8,7 @@ import { barriers, openPage, screenshot, startBrowser } from '../support/browser
 import { type Role, runRole, startRole } from '../support/processes.js';
 import { startRedis } from '../support/redis.js';
 import { atEnd } from '../support/scope.js';
+import { openSqlite } from '../support/sqlite.js';
 import { type TestSearch, testSearch } from '../support/testSearch.js';
 import { until } from '../support/until.js';
 
@@ -42,7 +42,7 @@ async function stage(env: Record<string, string> = {}): Promise<Stage & { dashbo
   const dashboard = await startRole('dashboard', ['--port', '0'], { config: search.path, env });
   const { message } = await dashboard.line(/the page is at/);
   const url = /http:\/\/\S+?(?=,|$)/.exec(message)?.[0] as string;
-  const db = new Database(join(search.folder, 'atmos-fleet.db'));
+  const db = openSqlite(join(search.folder, 'atmos-fleet.db'));
   atEnd(() => db.close());
   return {
     search,
@@ -276,7 +276,7 @@ describe('the page over a table that is done', () => {
     const point = shown.search.space.pointWith({ O2: 0.33 });
     await ledger.insertQueued([{ hash: point.hash, code: point.code, previous_hash: null, depth: 0 }]);
     await until(async () => (await number(page, 'Waiting')) === 1, 'the page has the new row');
-    const db = new Database(join(shown.search.folder, 'atmos-fleet.db'));
+    const db = openSqlite(join(shown.search.folder, 'atmos-fleet.db'));
     db.exec('drop table parameterspace; drop table parameterspace_meta');
     db.close();
     await page.getByText('is not there yet').waitFor();

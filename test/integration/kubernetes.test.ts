@@ -142,6 +142,18 @@ describe('the check of manifests', () => {
     expect(complaintsAbout([{ ...job, spec: { ...job.spec, podFailurePolicy: policy } as never }])).toMatch(/Ignored/);
     expect(complaintsAbout([{ ...job, spec: {} }])).toMatch(/template/);
   });
+
+  test('knows Kubernetes 1.33: a signal to stop by, which came with it, and no way to restart, which came after', () => {
+    const pod = (fields: object) =>
+      ({
+        apiVersion: 'v1',
+        kind: 'Pod',
+        metadata: { name: 'pod' },
+        spec: { containers: [{ name: 'container', ...fields }] },
+      }) as unknown as Manifest;
+    expect(complaintsAbout([pod({ lifecycle: { stopSignal: 'SIGTERM' } })])).toBe('');
+    expect(complaintsAbout([pod({ restartPolicyRules: [] })])).toMatch(/restartPolicyRules/);
+  });
 });
 
 describe('the workers', () => {

@@ -1,15 +1,19 @@
-import { execFile } from 'node:child_process';
+import { execFile, spawn } from 'node:child_process';
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { buffer } from 'node:stream/consumers';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
+import { gunzipSync } from 'node:zlib';
+import { extract } from 'tar-stream';
 import { dockerEngine, standInImage } from './docker.js';
 import { atEnd } from './scope.js';
 import { until } from './until.js';
 
 const root = fileURLToPath(new URL('../..', import.meta.url));
 const execute = promisify(execFile);
+const gzipMagic = Buffer.of(0x1f, 0x8b);
 
 /** Redis and MariaDB, for containers of a test. */
 const services = `FROM debian:bookworm-slim
@@ -26,16 +30,28 @@ export async function docker(...args: string[]): Promise<string> {
 }
 
 /** Builds the image of all roles as anybody would, on official base images or their stand-ins. */
-export async function fleetImage(): Promise<string> {
+export async function fleetImage(context = root): Promise<string> {
   await dockerEngine();
   await execute(join(root, 'scripts', 'test-base-images'));
-  return built('atmos-fleet-test/fleet:local', '--file', 'docker/Dockerfile', '.');
+  return built('atmos-fleet-test/fleet:local', '--file', join(context, 'docker/Dockerfile'), context);
 }
 
 /** Builds the worker into the stand-in for Atmos. */
-export async function workerImage(fleet: string): Promise<string> {
+export async function workerImage(fleet: string, context = root): Promise<string> {
   const from = ['--build-arg', `FLEET=${fleet}`, '--build-arg', `SIMULATOR=${await standInImage()}`];
-  return built('atmos-fleet-test/worker:local', '--file', 'docker/worker.Dockerfile', ...from, '.');
+  return built('atmos-fleet-test/worker:local', '--file', join(context, 'docker/worker.Dockerfile'), ...from, context);
+}
+
+/** Which of these texts stand in an image: in any file of any layer, its configuration or its history. */
+export async function textsIn(image: string, texts: readonly string[]): Promise<string[]> {
+  const saving = spawn('docker', ['save', image], { stdio: ['ignore', 'pipe', 'inherit'] });
+  const found = new Set<string>();
+  for await (const entry of saving.stdout.pipe(extract())) {
+    const packed = await buffer(entry);
+    const content = packed.subarray(0, 2).equals(gzipMagic) ? gunzipSync(packed) : packed;
+    for (const text of texts) if (content.includes(text)) found.add(text);
+  }
+  return texts.filter((text) => found.has(text));
 }
 
 export async function servicesImage(): Promise<string> {

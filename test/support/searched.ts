@@ -1,9 +1,9 @@
 import { join } from 'node:path';
-import Database from 'better-sqlite3';
 import { Ledger, type SettledRow } from '../../src/ledger/ledger.js';
 import type { Point, Space } from '../../src/space/space.js';
 import { temporaryFolder } from './folder.js';
 import { atEnd } from './scope.js';
+import { openSqlite } from './sqlite.js';
 
 /** The simulator's word: stable, unstable, or (null) an error. */
 export type VerdictOf = (point: Point) => boolean | null;
@@ -43,7 +43,7 @@ export function settledRow(point: Point, stable: boolean | null, parent: Pick<Se
 export async function sqliteLedger(space: Space, rows: readonly SettledRow[]) {
   const file = join(temporaryFolder(), 'ledger.db');
   const ledger = await filledLedger(`sqlite:${file}`, space, rows);
-  const db = new Database(file);
+  const db = openSqlite(file);
   db.pragma('ignore_check_constraints = on');
   atEnd(() => db.close());
   return { ledger, db };

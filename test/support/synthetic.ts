@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto';
-import Database from 'better-sqlite3';
 import { Ledger } from '../../src/ledger/ledger.js';
+import { openSqlite } from './sqlite.js';
 
 /** Six axes around the Earth's air, 1,131,350 points: what a large search looks like. The filler N2 takes the rest. */
 export const syntheticParameters = {
@@ -48,7 +48,7 @@ export async function fillSynthetic(
   const ledger = new Ledger(`sqlite:${path}`, table, names);
   await ledger.create(fingerprint);
   await ledger.close();
-  const db = new Database(path);
+  const db = openSqlite(path);
   db.pragma('synchronous = OFF');
   const columns = [
     ...['hash', 'code', ...names, 'previous_hash', 'depth', 'state', 'stable', 'attempts', 'worker', 'queued_at'],
