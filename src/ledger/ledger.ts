@@ -6,6 +6,7 @@ import { ask, connectDatabase } from './connect.js';
 import { Facts } from './facts.js';
 import { clip, inStatements, literal, type SqlValue, timeOf } from './literals.js';
 import type { Counts, ErrorChoice, NewRow, PointRow, RawRow, RunningRow, SettledRow, State } from './rows.js';
+import { tidy } from './rows.js';
 import { addLaterColumns, createPointTable, schemaVersion } from './schema.js';
 
 export type * from './rows.js';
@@ -394,8 +395,4 @@ export class Ledger {
       `table ${this.table} is there, but not of atmos-fleet's making (no ${this.facts.table}): name another in database.table`,
     );
   }
-}
-
-function tidy(row: PointRow): PointRow {
-  return { ...row, stable: row.stable === null ? null : Boolean(row.stable) };
 }

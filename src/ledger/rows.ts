@@ -60,3 +60,8 @@ export interface Counts {
   stable: number;
   unstable: number;
 }
+
+/** The row as the types have it: some databases give 0 and 1 for false and true. */
+export function tidy(row: PointRow): PointRow {
+  return { ...row, stable: row.stable === null ? null : Boolean(row.stable) };
+}
