@@ -1,6 +1,5 @@
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import Database from 'better-sqlite3';
 import { Redis } from 'ioredis';
 import { type Connection, createConnection, type RowDataPacket } from 'mysql2/promise';
 import { expect } from 'vitest';
@@ -11,6 +10,7 @@ import { temporaryFolder } from '../support/folder.js';
 import type { MariadbServer } from '../support/mariadb.js';
 import type { RedisServer } from '../support/redis.js';
 import { atEnd } from '../support/scope.js';
+import { openSqlite } from '../support/sqlite.js';
 import { type Observer, startDist } from './dist.js';
 
 /** Where a test's searches live. */
@@ -25,7 +25,7 @@ export class TestSearch {
   readonly configPath: string;
   readonly folder = temporaryFolder();
   private sql: Connection | undefined;
-  private file: Database.Database | undefined;
+  private file: ReturnType<typeof openSqlite> | undefined;
   private readonly sqlite: string | undefined;
   private observer: Observer | undefined;
 
@@ -152,7 +152,7 @@ export class TestSearch {
   }
 
   private queryFile<T>(path: string, text: string): T[] {
-    this.file ??= new Database(path, { timeout: 10_000 });
+    this.file ??= openSqlite(path);
     const statement = this.file.prepare(text);
     if (statement.reader) return statement.all() as T[];
     statement.run();
