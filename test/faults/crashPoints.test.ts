@@ -1,15 +1,11 @@
-import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { fileURLToPath } from 'node:url';
 import { beforeAll, describe, expect, test } from 'vitest';
-import { climateOf } from '../../src/simulators/reference.js';
-import { Space } from '../../src/space/space.js';
-import { floodFill } from '../support/floodFill.js';
 import { temporaryFolder } from '../support/folder.js';
 import { startMariadb } from '../support/mariadb.js';
 import { type Role, startRole } from '../support/processes.js';
 import { startRedis } from '../support/redis.js';
 import { until } from '../support/until.js';
+import { config, everyCrashPoint, expected, faultsIn, long, space, withFaults } from './crashing.js';
 import { type Serving, type ServingRole, startDist } from './dist.js';
 import { type Services, TestSearch } from './search.js';
 
@@ -19,45 +15,20 @@ import { type Services, TestSearch } from './search.js';
  * Short form: each call site once in each form. Long form (FAULTS=long): each call of each role in each form.
  */
 type Victim = 'starter' | ServingRole;
-type Form = 'before' | 'after' | 'lied';
-interface Point {
-  victim: Victim;
-  form: Form;
-  site?: string;
-  k?: number;
-}
 
-const long = process.env.FAULTS === 'long';
-const atOnce = 5;
-const deaths: Form[] = ['before', 'after'];
 const victims: Victim[] = ['starter', 'sql-client', 'sql-client-master', 'worker'];
 const serving: ServingRole[] = ['sql-client', 'sql-client-master', 'worker'];
 
-const axis = { start: 0, step: [{ below: 100, by: 1 }], min: -2, max: 2 };
-const space = new Space({
-  parameters: [
-    { name: 'a', ...axis },
-    { name: 'b', ...axis },
-  ],
-  mode: 'sides',
-  reach: 1,
-});
-const expected = floodFill(space, ({ dictionary }) => climateOf(dictionary).stable);
-const config = { parameters: { a: axis, b: axis }, lease: { seconds: 1 }, run: { losses: 1000 } };
-const injected = ['inject.mjs', 'model.mjs'].map((file) => fileURLToPath(new URL(file, import.meta.url)));
-
 let services: Services;
-let folder = '';
 beforeAll(async () => {
-  folder = temporaryFolder();
   services = { redis: await startRedis(), mariadb: await startMariadb() };
 });
 
 let searches = 0;
 
 /** Runs a search in which one process meets faults; answers how many it met. */
-async function search(victim: Victim, env: Record<string, string>): Promise<number> {
-  const tested = new TestSearch(`crash-${++searches}`, services, config);
+async function search(victim: Victim, env: Record<string, string>, urls: { database?: string }): Promise<number> {
+  const tested = new TestSearch(`crash-${++searches}`, services, config, urls);
   const run = new CrashRun(tested, victim, env);
   try {
     await run.toTheEnd();
@@ -85,7 +56,7 @@ class CrashRun {
   }
 
   get faults(): number {
-    return this.wrote.match(/^\{"fault":/gm)?.length ?? 0;
+    return faultsIn(this.wrote);
   }
 
   async toTheEnd(): Promise<void> {
@@ -109,9 +80,7 @@ class CrashRun {
   }
 
   private async startVictim(faults: Record<string, string>): Promise<void> {
-    const NODE_OPTIONS = injected.map((file) => `--import=${file}`).join(' ');
-    const env = { NODE_OPTIONS, KEEP_FILES: '1', ...faults };
-    const options = { config: this.tested.configPath, env, cwd: this.tested.folder };
+    const options = { config: this.tested.configPath, env: withFaults(faults), cwd: this.tested.folder };
     this.processes.push(await startRole(this.victim, this.victim === 'sql-client' ? ['-c', '1'] : [], options));
   }
 
@@ -163,55 +132,19 @@ async function leftByOthers({ redis, key }: TestSearch): Promise<void> {
     .exec();
 }
 
-async function sitesOf(victim: Victim): Promise<string[]> {
-  const file = join(folder, `sites-${victim}`);
-  await search(victim, { FAULT_SITES: file });
-  return readFileSync(file, 'utf8').trimEnd().split('\n');
-}
-
-/** Tries crash points, some at once; answers those that were not met. */
-async function tryAll(points: readonly Point[]): Promise<Point[]> {
-  const left = [...points];
-  const missed: Point[] = [];
-  const lane = async () => {
-    for (let point = left.shift(); point; point = left.shift()) {
-      const { victim, ...fault } = point;
-      if ((await search(victim, { FAULT: JSON.stringify(fault) })) === 0) missed.push(point);
-    }
-  };
-  await Promise.all(Array.from({ length: atOnce }, lane));
-  return missed;
-}
+const ofServices = () => ({});
+const ofSqlite = () => ({ database: `sqlite:${join(temporaryFolder(), 'fleet.db')}` });
+const timeout = long ? 7_200_000 : 600_000;
 
 describe('a process that dies or is lied to at any of its calls loses nothing', () => {
-  test.each(victims)('%s', { timeout: long ? 7_200_000 : 600_000 }, async (victim) => {
-    const sites = await sitesOf(victim);
-    const lies = await search(victim, { FAULT: JSON.stringify({ form: 'lied' }) });
-    const points = sites.flatMap((site) => deaths.map((form): Point => ({ victim, form, site })));
-    const missed = await tryAll(points);
-    say(victim, `${sites.length} call sites`, points.length - missed.length + lies, missed);
-    expect(missed.length + Math.max(0, sites.length - lies)).toBeLessThanOrEqual(sites.length / 4);
-    if (long) await tryEveryCall(victim);
-  });
-});
-
-/** One call after another, until none is met any more. */
-async function tryEveryCall(victim: Victim): Promise<void> {
-  let tried = 0;
-  for (let k = 1; ; k += atOnce) {
-    const ks = Array.from({ length: atOnce }, (_, i) => k + i);
-    const points = ks.flatMap((k) => [...deaths, 'lied' as const].map((form): Point => ({ victim, form, k })));
-    const missed = await tryAll(points);
-    tried += points.length - missed.length;
-    if (missed.length === points.length) break;
-  }
-  say(victim, 'each of its calls', tried, []);
-}
-
-function say(victim: Victim, where: string, tried: number, missed: readonly Point[]): void {
-  const names = missed.map(({ form, site }) => `${form} ${site}`).join('; ');
-  const notMet = missed.length === 0 ? '' : ` (not met, as time went otherwise: ${names})`;
-  console.log(
-    `${victim}: ${tried} crash points tried at ${where}${notMet}; lost 0, duplicated 0, settled rows changed 0`,
+  test.each(victims)('%s', { timeout }, (victim) =>
+    everyCrashPoint(victim, ([faults = {}]) => search(victim, faults, ofServices())),
   );
-}
+
+  // What differs there are the calls to the database.
+  test.each(victims.filter((victim) => victim !== 'worker'))('%s, on SQLite', { timeout }, (victim) =>
+    everyCrashPoint(`${victim}, on SQLite`, ([faults = {}]) => search(victim, faults, ofSqlite()), {
+      chosen: (site) => site.startsWith('sql '),
+    }),
+  );
+});

@@ -55,6 +55,8 @@ function redisSite({ name: given, args }) {
     return `script ${scripts.get(sha)}`;
   }
   const key = typeof args[0] === 'string' && args[0].startsWith('{') ? args[0].replace(/^\{[^}]*\}:/, '') : '';
+  // Keys are deleted in the order in which they happen to be found.
+  if (name === 'unlink' && key !== 'search') return 'redis unlink';
   const field = name === 'hget' || name === 'lindex' ? args[1] : '';
   return `redis ${name} ${key} ${field}`.trim();
 }

@@ -10,6 +10,7 @@ import { temporaryFolder } from '../support/folder.js';
 import type { MariadbServer } from '../support/mariadb.js';
 import type { RedisServer } from '../support/redis.js';
 import { atEnd } from '../support/scope.js';
+import { openSqlite } from '../support/sqlite.js';
 import { type Observer, startDist } from './dist.js';
 
 /** Where a test's searches live. */
@@ -24,6 +25,8 @@ export class TestSearch {
   readonly configPath: string;
   readonly folder = temporaryFolder();
   private sql: Connection | undefined;
+  private file: ReturnType<typeof openSqlite> | undefined;
+  private readonly sqlite: string | undefined;
   private observer: Observer | undefined;
 
   constructor(
@@ -33,6 +36,7 @@ export class TestSearch {
     urls: { redis?: string; database?: string } = {},
   ) {
     this.configPath = join(this.folder, 'atmos-fleet.yaml');
+    this.sqlite = /^sqlite:(.*)/.exec(urls.database ?? '')?.[1];
     writeFileSync(
       this.configPath,
       stringify({
@@ -60,8 +64,9 @@ export class TestSearch {
 
   /** On a connection of the test's own, made anew after it broke. */
   async query<T = RowDataPacket>(text: string): Promise<T[]> {
+    if (this.sqlite !== undefined) return this.queryFile(this.sqlite, text);
     if (!this.sql) {
-      this.sql = await createConnection({ uri: this.services.mariadb.url, multipleStatements: true });
+      this.sql = await createConnection(this.services.mariadb.url);
       this.sql.on('error', () => undefined); // The next query tells.
     }
     try {
@@ -87,13 +92,16 @@ export class TestSearch {
       'previous_hash',
       'depth',
     ];
-    const same = columns.map((column) => `old.${column} <=> new.${column}`).join(' and ');
+    const [equals, begin, end] = this.sqlite === undefined ? ['<=>', 'if', 'then'] : ['is', 'when', 'begin'];
+    const same = columns.map((column) => `old.${column} ${equals} new.${column}`).join(' and ');
     await this.query(
-      `create table if not exists ${this.table}_changes (hash char(32), was varchar(16), became varchar(16));
-       create trigger if not exists ${this.table}_watch before update on ${this.table} for each row
-         if old.state in ('completed', 'error') and not (${same}) then
+      `create table if not exists ${this.table}_changes (hash char(32), was varchar(16), became varchar(16))`,
+    );
+    await this.query(
+      `create trigger if not exists ${this.table}_watch before update on ${this.table} for each row
+         ${begin} old.state in ('completed', 'error') and not (${same}) ${end}
            insert into ${this.table}_changes values (old.hash, old.state, new.state);
-         end if`,
+         end ${this.sqlite === undefined ? 'if' : ''}`,
     );
   }
 
@@ -104,7 +112,9 @@ export class TestSearch {
 
   /** Whether there is a table for its points. */
   async isThere(): Promise<boolean> {
-    return (await this.query(`show tables like '${this.table}'`)).length > 0;
+    const [tables, name] =
+      this.sqlite === undefined ? ['information_schema.tables', 'table_name'] : ['sqlite_master', 'name'];
+    return (await this.query(`select 1 from ${tables} where ${name} = '${this.table}'`)).length > 0;
   }
 
   /** Whether a master has opened it. */
@@ -141,9 +151,18 @@ export class TestSearch {
     return JSON.stringify({ look: await this.look(), keys, settings, rows }, null, 1);
   }
 
+  private queryFile<T>(path: string, text: string): T[] {
+    this.file ??= openSqlite(path);
+    const statement = this.file.prepare(text);
+    if (statement.reader) return statement.all() as T[];
+    statement.run();
+    return [];
+  }
+
   private async close(): Promise<void> {
     this.redis.disconnect();
     await this.observer?.close();
     this.sql?.destroy();
+    this.file?.close();
   }
 }

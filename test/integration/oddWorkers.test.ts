@@ -1,0 +1,113 @@
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { beforeAll, describe, expect, test } from 'vitest';
+import type { Fleet } from '../support/fleet.js';
+import { planeFleet, planeRows } from '../support/plane.js';
+import { type Role, startRole } from '../support/processes.js';
+import { type RedisServer, startRedis } from '../support/redis.js';
+import { until } from '../support/until.js';
+
+const done = { status: 0, signal: null };
+const withOdd = `--import=${fileURLToPath(new URL('../support/odd.mjs', import.meta.url))}`;
+const lasting = (delayMs: number, seconds = 1) => ({
+  lease: { seconds },
+  simulator: { kind: 'reference', delayMs },
+  run: { losses: 2 },
+});
+
+let redis: RedisServer;
+
+beforeAll(async () => {
+  redis = await startRedis();
+});
+
+/** Starts a worker that is odd in some way; what it runs is noted. */
+async function startOdd(fleet: Fleet, odd: object, ...args: string[]): Promise<Role> {
+  const env = { NODE_OPTIONS: withOdd, ODD: JSON.stringify(odd), RUNS: join(fleet.folder, 'runs') };
+  const worker = await startRole('worker', args, { config: fleet.config, cwd: fleet.folder, env });
+  fleet.workers.push(worker);
+  return worker;
+}
+
+/** The codes of all runs that began on odd workers. */
+const runsOf = (fleet: Fleet) => readFileSync(join(fleet.folder, 'runs'), 'utf8').trimEnd().split('\n').sort();
+
+/** A fleet without workers whose start is queued. */
+async function queued(name: string, more: object): Promise<Fleet> {
+  const fleet = planeFleet(redis, name, more);
+  await fleet.crew({ workers: 0 });
+  expect(await fleet.run('starter')).toMatchObject(done);
+  return fleet;
+}
+
+/** The rows are those of the flood fill, each settled by its first attempt. */
+async function expectExplored(fleet: Fleet): Promise<void> {
+  await fleet.over();
+  const rows = (await fleet.rows()).map(({ hash, stable, attempts }) => [hash, stable === 1, Number(attempts)]);
+  expect(rows).toEqual(planeRows.map(({ hash, stable }) => [hash, stable, 1]));
+}
+
+const expiredIn = ({ masters }: Fleet) =>
+  masters.flatMap(({ log }) => log.filter(({ message }) => /leases expired/.test(message)));
+
+describe('a worker', () => {
+  test('whose clock is an hour off, or whose event loop stands still for several leases, keeps its leases', async () => {
+    const fleet = await queued('clocks', lasting(300, 3));
+    const hour = 3_600_000;
+    await startOdd(fleet, { block: 8000 });
+    await until(() => runsOf(fleet).length === 1, 'the first run has begun');
+    for (const clock of [hour, -hour]) await startOdd(fleet, { clock }, '--concurrency', '4');
+    await expectExplored(fleet);
+    expect(expiredIn(fleet)).toEqual([]);
+    expect(runsOf(fleet)).toEqual(planeRows.map(({ code }) => code).sort());
+    await fleet.stop();
+  });
+
+  test('that was stopped past its lease changes nothing when it comes back', async () => {
+    const fleet = await queued('stopped', lasting(500));
+    const late = await startOdd(fleet, {});
+    await until(() => runsOf(fleet).length === 1, 'it runs the start');
+    late.kill('SIGSTOP');
+    await fleet.crew({ masters: 0, clients: 0, workerArgs: ['--concurrency', '8'] });
+    await until(async () => (await fleet.rows()).some(({ state }) => state === 'completed'), 'another ran it');
+    const [before] = (await fleet.rows()).filter(({ previous_hash }) => previous_hash === null);
+    late.kill('SIGCONT');
+    await late.line(/lost to (another|others)/);
+    await expectExplored(fleet);
+    expect((await fleet.rows()).filter(({ previous_hash }) => previous_hash === null)).toEqual([before]);
+    await fleet.stop();
+  });
+
+  test('whose machine fails every run is benched and says so, and no point pays for it', async () => {
+    const fleet = await queued('benched', lasting(10, 30));
+    const ill = await startOdd(fleet, { fault: 'no space left on device' });
+    await ill.line(/^benched after 3 faults of this machine in a row: no space left on device$/);
+    const benched = async () => (await fleet.status()).roles.find(({ role }) => role === 'worker')?.benched;
+    expect(await until(benched, 'its sign of life tells')).toBe('no space left on device');
+    expect((await fleet.run('status')).stdout).toMatch(/BENCHED: no space left on device/);
+    await fleet.crew({ masters: 0, clients: 0 });
+    await expectExplored(fleet);
+    await fleet.stop();
+  });
+});
+
+test('a point whose workers keep vanishing is quarantined, and the search goes on around it', async () => {
+  const fleet = await queued('poison', lasting(100));
+  const vanish = '0.5,0.0';
+  for (let vanished = 0; vanished < 2; vanished++) {
+    const worker = await startOdd(fleet, { vanish });
+    expect(await worker.exited).toEqual({ status: null, signal: 'SIGKILL' });
+  }
+  await startOdd(fleet, { vanish });
+  await fleet.over();
+  const verdicts = (await fleet.rows()).map(({ code, state, stable }) => [code, state, stable]);
+  expect(verdicts).toEqual(
+    planeRows.map(({ code, stable }) =>
+      code === vanish ? [code, 'error', null] : [code, 'completed', Number(stable)],
+    ),
+  );
+  const [row] = (await fleet.rows()).filter(({ code }) => code === vanish);
+  expect(row).toMatchObject({ error_kind: 'poison', error_msg: expect.stringMatching(/^2 workers in a row vanished/) });
+  await fleet.stop();
+});

@@ -1,0 +1,36 @@
+// Loaded before a worker (`node --import`) that is odd in some way.
+//
+// ODD: JSON with any of: clock (its clock is off by so many milliseconds), block (its event loop stands still for so long in its
+// first run), fault (its machine fails every run, with that reason), vanish (the code of a point that kills it).
+// RUNS: a file, a line with the code for each run that begins.
+import { appendFileSync } from 'node:fs';
+import { isMainThread } from 'node:worker_threads';
+import { ReferenceSimulator } from '../../dist/simulators/reference.js';
+import { MachineFault } from '../../dist/support/errors.js';
+
+const { clock = 0, block = 0, fault, vanish } = JSON.parse(process.env.ODD ?? '{}');
+
+if (clock !== 0) {
+  const { Date: RightDate } = globalThis;
+  globalThis.Date = class extends RightDate {
+    constructor(...args) {
+      super(...(args.length === 0 ? [RightDate.now() + clock] : args));
+    }
+
+    static now() {
+      return RightDate.now() + clock;
+    }
+  };
+}
+
+if (isMainThread) {
+  const { run } = ReferenceSimulator.prototype;
+  let runs = 0;
+  ReferenceSimulator.prototype.run = async function (attempt) {
+    if (process.env.RUNS) appendFileSync(process.env.RUNS, `${attempt.code}\n`);
+    if (block > 0 && runs++ === 0) Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, block);
+    if (fault) throw new MachineFault(fault);
+    if (vanish === attempt.code) process.kill(process.pid, 'SIGKILL');
+    return run.call(this, attempt);
+  };
+}
