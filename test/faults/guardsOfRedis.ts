@@ -231,8 +231,8 @@ export const guardsOfRedis: readonly Guard[] = [
   {
     guard: 'a batch whose reply was lost is asked for under the same id',
     file: 'queue/batches.ts',
-    text: 'this.unanswered.add(id);',
-    without: '',
+    text: '    } catch (error) {\n      this.unanswered.add(id);',
+    without: '    } catch (error) {',
     test: 'integration/batches.test.ts > taking a batch > whose reply was lost is asked for again, and answers the same elements',
   },
   {
@@ -252,8 +252,9 @@ export const guardsOfRedis: readonly Guard[] = [
   {
     guard: 'a batch of reports ends after its effect is in SQL',
     file: 'roles/settling.ts',
-    text: 'await member.insist(() => write(ledger,',
-    without: 'await member.batches.drop(batch, malformed);\n  await member.insist(() => write(ledger,',
+    text: 'if (!(await written(member, ledger, batch, effect))) return;',
+    without:
+      'await member.batches.drop(batch, malformed);\n  if (!(await written(member, ledger, batch, effect))) return;',
     test: 'integration/batches.test.ts > settling > ends no batch of reports that SQL does not have',
   },
   {

@@ -86,8 +86,8 @@ export const guardsOfSql: readonly Guard[] = [
   {
     guard: '`markRunning` is guarded by the attempt',
     file: 'ledger/ledger.ts',
-    text: ` and attempts <= \${attempts}\``,
-    without: '`',
+    text: ` and attempts <= \${attempts}\n`,
+    without: '\n',
     test: 'integration/ledger.test.ts > a row in SQLite > knows nothing of older attempts, neither their ends nor that they began',
   },
   {
@@ -111,13 +111,34 @@ export const guardsOfSql: readonly Guard[] = [
     without: '',
     test: 'integration/ledger.test.ts > a row in SQLite > is not written into a table of somebody else, nor is that dropped',
   },
-  ...(['create(fingerprint: string)', 'drop()'] as const).map((method) => ({
+  ...(['create(fingerprint: string)', 'recreate(fingerprint: string)'] as const).map((method) => ({
     guard: `${method} leaves a table of somebody else alone`,
     file: 'ledger/ledger.ts',
     text: `async ${method}: Promise<void> {\n`,
     without: `async ${method}: Promise<void> {\n    await createMetaTable(this.db, this.meta);\n`,
     test: 'integration/ledger.test.ts > a row in SQLite > is not written into a table of somebody else, nor is that dropped',
   })),
+  {
+    guard: 'no row enters a table that was made anew since, in MySQL',
+    file: 'ledger/ledger.ts',
+    text: ` union all select 1 \${this.fact('<>', incarnation)}`,
+    without: '',
+    test: 'integration/ledger.test.ts > a row in MariaDB > is not written into a table that was made anew since',
+  },
+  {
+    guard: 'no row enters a table that was made anew since, in SQLite',
+    file: 'ledger/ledger.ts',
+    text: `: \`select \${hash} \${this.fact('=', incarnation)}\``,
+    without: ': [`select`, hash].join(` `)',
+    test: 'integration/ledger.test.ts > a row in SQLite > is not written into a table that was made anew since',
+  },
+  {
+    guard: 'no news enters a table that was made anew since',
+    file: 'ledger/ledger.ts',
+    text: `and exists (select 1 \${this.fact('=', incarnation)})`,
+    without: '',
+    test: 'integration/ledger.test.ts > a row in SQLite > is not written into a table that was made anew since',
+  },
   {
     guard: 'a table of another search is refused',
     file: 'roles/table.ts',
@@ -243,6 +264,13 @@ export const guardsOfSql: readonly Guard[] = [
   },
 
   // Generation and rebuild.
+  {
+    guard: 'of one damage one rebuild is enough',
+    file: 'roles/rebuild.ts',
+    text: 'if ((await rebuilding.standing()) !== seen) return false;',
+    without: '',
+    test: 'integration/rebuild.test.ts > of two rebuilds > of one damage one is enough',
+  },
   {
     guard: 'every report is brought into SQL before a rebuild reads it',
     file: 'roles/rebuild.ts',

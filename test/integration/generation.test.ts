@@ -4,9 +4,8 @@ import type { ScriptName } from '../../src/queue/connection.js';
 import type { Lease } from '../../src/queue/leases.js';
 import { close } from '../../src/queue/look.js';
 import type { Member } from '../../src/roles/member.js';
-import { rebuild } from '../../src/roles/rebuild.js';
 import { Unavailable } from '../../src/support/errors.js';
-import { at, openLine, proposing, queue, seenIn, travelling } from '../support/line.js';
+import { at, openLine, proposing, queue, rebuildLine, seenIn, travelling } from '../support/line.js';
 import { type RedisServer, startRedis } from '../support/redis.js';
 import { until } from '../support/until.js';
 
@@ -66,7 +65,7 @@ describe('a call that relies on an earlier generation is refused, also when the 
   ])('%s', async (_, call) => {
     const search = await busy();
     const { member, session } = search;
-    await rebuild(member, search.ledger, 'a test');
+    await rebuildLine(search);
     await member.insist(() => member.leases.renew([]));
     const before = await seenIn(session);
     await expect(call(search)).rejects.toThrow(Unavailable);
