@@ -140,6 +140,13 @@ export const guardsOfSql: readonly Guard[] = [
     test: 'integration/ledger.test.ts > a row in SQLite > is not written into a table that was made anew since',
   },
   {
+    guard: 'no report enters a table that the search was not opened from',
+    file: 'roles/table.ts',
+    text: 'if (generation !== recorded)',
+    without: 'if (generation === "")',
+    test: 'integration/blame.test.ts > a role > waits while the search was opened from another table than its own',
+  },
+  {
     guard: 'a table of another search is refused',
     file: 'roles/table.ts',
     text: 'if (difference) throw',
