@@ -44,8 +44,8 @@ export const guardsOfSql: readonly Guard[] = [
   {
     guard: 'the hash is the primary key',
     file: 'ledger/schema.ts',
-    text: '.notNullable()).primary();',
-    without: '.notNullable());',
+    text: '.notNullable().primary();',
+    without: '.notNullable();',
     test: 'integration/ledger.test.ts > a row in MariaDB > is one, however often its point enters',
   },
   {
@@ -107,17 +107,24 @@ export const guardsOfSql: readonly Guard[] = [
   {
     guard: 'a table of somebody else is not taken for the search’s',
     file: 'ledger/ledger.ts',
-    text: 'if (!(await this.hasTable(this.meta))) throw this.foreign();',
+    text: 'if (!(await this.hasTable(this.facts.table))) throw this.foreign();',
     without: '',
     test: 'integration/ledger.test.ts > a row in SQLite > is not written into a table of somebody else, nor is that dropped',
   },
-  ...(['create(fingerprint: string)', 'recreate(fingerprint: string)'] as const).map((method) => ({
-    guard: `${method} leaves a table of somebody else alone`,
+  {
+    guard: 'a table of somebody else is not created over',
     file: 'ledger/ledger.ts',
-    text: `async ${method}: Promise<void> {\n`,
-    without: `async ${method}: Promise<void> {\n    await createMetaTable(this.db, this.meta);\n`,
+    text: 'without the first.\n    await this.refuseForeign();',
+    without: 'without the first.',
     test: 'integration/ledger.test.ts > a row in SQLite > is not written into a table of somebody else, nor is that dropped',
-  })),
+  },
+  {
+    guard: 'a table of somebody else is not dropped',
+    file: 'ledger/ledger.ts',
+    text: 'async recreate(fingerprint: string): Promise<void> {\n    await this.refuseForeign();',
+    without: 'async recreate(fingerprint: string): Promise<void> {',
+    test: 'integration/ledger.test.ts > a row in SQLite > is not written into a table of somebody else, nor is that dropped',
+  },
   {
     guard: 'no row enters a table that was made anew since, in MySQL',
     file: 'ledger/ledger.ts',
