@@ -231,8 +231,8 @@ export const guardsOfRedis: readonly Guard[] = [
   {
     guard: 'a batch whose reply was lost is asked for under the same id',
     file: 'queue/batches.ts',
-    text: 'this.unanswered.add(id);',
-    without: '',
+    text: '    } catch (error) {\n      this.unanswered.add(id);',
+    without: '    } catch (error) {',
     test: 'integration/batches.test.ts > taking a batch > whose reply was lost is asked for again, and answers the same elements',
   },
   {
@@ -252,8 +252,9 @@ export const guardsOfRedis: readonly Guard[] = [
   {
     guard: 'a batch of reports ends after its effect is in SQL',
     file: 'roles/settling.ts',
-    text: 'await member.insist(() => write(ledger,',
-    without: 'await member.batches.drop(batch, malformed);\n  await member.insist(() => write(ledger,',
+    text: 'if (!(await written(member, ledger, batch, effect))) return;',
+    without:
+      'await member.batches.drop(batch, malformed);\n  if (!(await written(member, ledger, batch, effect))) return;',
     test: 'integration/batches.test.ts > settling > ends no batch of reports that SQL does not have',
   },
   {
@@ -320,6 +321,20 @@ export const guardsOfRedis: readonly Guard[] = [
     text: `if (this.known !== generation) throw new Unavailable('the connection to Redis was lost');`,
     without: '',
     test: 'integration/generation.test.ts > a Redis that was restarted with what it had > gets no call that relies on what held before',
+  },
+  {
+    guard: 'what a worker left out of its proposals is known to the very generation that takes them',
+    file: 'queue/leases.ts',
+    text: '      ],\n      during,\n    );',
+    without: '      ],\n    );',
+    test: 'integration/generation.test.ts > a call that relies on an earlier generation is refused, also when the new one is known: > the end of a lease',
+  },
+  {
+    guard: 'what `--retry` made live is queued in the generation that stood before',
+    file: 'queue/leases.ts',
+    text: 'elements, generation);',
+    without: 'elements);',
+    test: 'integration/generation.test.ts > a call that relies on an earlier generation is refused, also when the new one is known: > queueing again',
   },
   {
     guard: 'a rebuild leaves no generation while it goes on',
@@ -390,6 +405,20 @@ export const guardsOfRedis: readonly Guard[] = [
     text: `if (told.kill === 'drain' && !this.stop.quiet.aborted) {`,
     without: `if (told.kill === undefined && told.closed) {`,
     test: 'integration/blame.test.ts > a role > hears the kill switch with its next sign of life: drain',
+  },
+  {
+    guard: 'the kill switch is pulled only when all was empty so many looks in a row',
+    file: 'roles/kill.ts',
+    text: 'seen.empty ? inRow + 1 : 0',
+    without: 'seen.empty ? inRow + 1 : inRow',
+    test: 'integration/kill.test.ts > the switch is pulled after so many empty looks in a row, not in all',
+  },
+  {
+    guard: 'a search that begins anew keeps the roots that wait',
+    file: 'roles/kill.ts',
+    text: ' && !kept.includes(key)',
+    without: ' && kept !== undefined',
+    test: 'integration/kill.test.ts > a search that begins anew keeps the roots that wait, and nothing else',
   },
 
   // Blame where it is due.

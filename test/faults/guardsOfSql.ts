@@ -44,8 +44,8 @@ export const guardsOfSql: readonly Guard[] = [
   {
     guard: 'the hash is the primary key',
     file: 'ledger/schema.ts',
-    text: '.notNullable()).primary();',
-    without: '.notNullable());',
+    text: '.notNullable().primary();',
+    without: '.notNullable();',
     test: 'integration/ledger.test.ts > a row in MariaDB > is one, however often its point enters',
   },
   {
@@ -86,8 +86,8 @@ export const guardsOfSql: readonly Guard[] = [
   {
     guard: '`markRunning` is guarded by the attempt',
     file: 'ledger/ledger.ts',
-    text: ` and attempts <= \${attempts}\``,
-    without: '`',
+    text: ` and attempts <= \${attempts}\n`,
+    without: '\n',
     test: 'integration/ledger.test.ts > a row in SQLite > knows nothing of older attempts, neither their ends nor that they began',
   },
   {
@@ -107,17 +107,52 @@ export const guardsOfSql: readonly Guard[] = [
   {
     guard: 'a table of somebody else is not taken for the search’s',
     file: 'ledger/ledger.ts',
-    text: 'if (!(await this.hasTable(this.meta))) throw this.foreign();',
+    text: 'if (!(await this.hasTable(this.facts.table))) throw this.foreign();',
     without: '',
     test: 'integration/ledger.test.ts > a row in SQLite > is not written into a table of somebody else, nor is that dropped',
   },
-  ...(['create(fingerprint: string)', 'drop()'] as const).map((method) => ({
-    guard: `${method} leaves a table of somebody else alone`,
+  {
+    guard: 'a table of somebody else is not created over',
     file: 'ledger/ledger.ts',
-    text: `async ${method}: Promise<void> {\n`,
-    without: `async ${method}: Promise<void> {\n    await createMetaTable(this.db, this.meta);\n`,
+    text: 'without the first.\n    await this.refuseForeign();',
+    without: 'without the first.',
     test: 'integration/ledger.test.ts > a row in SQLite > is not written into a table of somebody else, nor is that dropped',
-  })),
+  },
+  {
+    guard: 'a table of somebody else is not dropped',
+    file: 'ledger/ledger.ts',
+    text: 'async recreate(fingerprint: string): Promise<void> {\n    await this.refuseForeign();',
+    without: 'async recreate(fingerprint: string): Promise<void> {',
+    test: 'integration/ledger.test.ts > a row in SQLite > is not written into a table of somebody else, nor is that dropped',
+  },
+  {
+    guard: 'no row enters a table that was made anew since, in MySQL',
+    file: 'ledger/ledger.ts',
+    text: ` union all select 1 \${this.fact('<>', incarnation)}`,
+    without: '',
+    test: 'integration/ledger.test.ts > a row in MariaDB > is not written into a table that was made anew since',
+  },
+  {
+    guard: 'no row enters a table that was made anew since, in SQLite',
+    file: 'ledger/ledger.ts',
+    text: `: \`select \${hash} \${this.fact('=', incarnation)}\``,
+    without: ': [`select`, hash].join(` `)',
+    test: 'integration/ledger.test.ts > a row in SQLite > is not written into a table that was made anew since',
+  },
+  {
+    guard: 'no news enters a table that was made anew since',
+    file: 'ledger/ledger.ts',
+    text: `and exists (select 1 \${this.fact('=', incarnation)})`,
+    without: '',
+    test: 'integration/ledger.test.ts > a row in SQLite > is not written into a table that was made anew since',
+  },
+  {
+    guard: 'no report enters a table that the search was not opened from',
+    file: 'roles/table.ts',
+    text: 'if (generation !== recorded)',
+    without: 'if (generation === "")',
+    test: 'integration/blame.test.ts > a role > waits while the search was opened from another table than its own',
+  },
   {
     guard: 'a table of another search is refused',
     file: 'roles/table.ts',
@@ -243,6 +278,13 @@ export const guardsOfSql: readonly Guard[] = [
   },
 
   // Generation and rebuild.
+  {
+    guard: 'of one damage one rebuild is enough',
+    file: 'roles/rebuild.ts',
+    text: 'if ((await rebuilding.standing()) !== seen) return false;',
+    without: '',
+    test: 'integration/rebuild.test.ts > of two rebuilds > of one damage one is enough',
+  },
   {
     guard: 'every report is brought into SQL before a rebuild reads it',
     file: 'roles/rebuild.ts',

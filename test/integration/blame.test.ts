@@ -4,9 +4,10 @@ import { decodeReport, decodeTravel, type Travel } from '../../src/queue/message
 import { Bench } from '../../src/roles/bench.js';
 import { Run } from '../../src/roles/run.js';
 import { sweep } from '../../src/roles/sweep.js';
-import { readyLedger } from '../../src/roles/table.js';
+import { openedFrom, readyLedger } from '../../src/roles/table.js';
 import type { Outcome, Simulator } from '../../src/simulators/simulator.js';
 import { UsageError } from '../../src/support/errors.js';
+import { Stopped } from '../../src/support/stop.js';
 import { temporaryFolder } from '../support/folder.js';
 import { at, line, lineSearch, memberOf, openLine, seenIn, travelling } from '../support/line.js';
 import { type RedisServer, startRedis } from '../support/redis.js';
@@ -144,6 +145,18 @@ describe('a role', () => {
   test('refuses the table of another search', async () => {
     const { member, ledger } = await openLine(server, { differs: () => 'the step' });
     await expect(readyLedger(member, ledger)).rejects.toThrow(UsageError);
+  });
+
+  test('waits while the search was opened from another table than its own', async () => {
+    const [{ member }, { ledger }] = [await openLine(server), await openLine(server)];
+    const opened = openedFrom(member, ledger).then(() => 'opened');
+    const waiting = until(
+      () => member.said.find((text) => /^waiting: .* not opened from this table/.test(text)),
+      'it waits',
+    );
+    expect(await Promise.race([opened, waiting])).not.toBe('opened');
+    member.stop.now('the test is over');
+    await expect(opened).rejects.toThrow(Stopped);
   });
 
   test('does nothing while the kill switch is on', async () => {

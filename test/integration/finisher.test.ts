@@ -1,8 +1,7 @@
 import { beforeAll, expect, test } from 'vitest';
 import type { Lease } from '../../src/queue/leases.js';
 import { Finisher, type RunEnding } from '../../src/roles/finisher.js';
-import { rebuild } from '../../src/roles/rebuild.js';
-import { at, type Opened, openLine, places, queue } from '../support/line.js';
+import { at, type Opened, openLine, places, queue, rebuildLine } from '../support/line.js';
 import { type RedisServer, startRedis } from '../support/redis.js';
 import { until } from '../support/until.js';
 
@@ -44,7 +43,7 @@ test('what was proposed with a refused lease is proposed again with those that s
 
 test('what was proposed in an earlier generation is proposed again in a new one', async () => {
   const opened = await openLine(server);
-  const { member, ledger, redis } = opened;
+  const { member, redis } = opened;
   const { finisher, over, closed } = finisherOf(opened);
   await queue(opened, 4);
   const [first] = (await member.leases.lease(1)) as [Lease];
@@ -54,7 +53,7 @@ test('what was proposed in an earlier generation is proposed again in a new one'
 
   // Of all this SQL knows nothing.
   await redis.flushall();
-  await rebuild(member, ledger, 'Redis was emptied', undefined);
+  await rebuildLine(opened);
   // The first call finds that the generation is another.
   await member.insist(() => queue(opened, 4));
   const [second] = (await member.leases.lease(1)) as [Lease];

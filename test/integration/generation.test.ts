@@ -3,8 +3,9 @@ import type { Batch } from '../../src/queue/batches.js';
 import type { ScriptName } from '../../src/queue/connection.js';
 import type { Lease } from '../../src/queue/leases.js';
 import { close } from '../../src/queue/look.js';
+import type { Member } from '../../src/roles/member.js';
 import { Unavailable } from '../../src/support/errors.js';
-import { at, openLine, proposing, queue, seenIn, travelling } from '../support/line.js';
+import { at, openLine, proposing, queue, rebuildLine, seenIn, travelling } from '../support/line.js';
 import { type RedisServer, startRedis } from '../support/redis.js';
 import { until } from '../support/until.js';
 
@@ -55,6 +56,24 @@ test.each<[ScriptName, (busy: Busy) => Promise<unknown>]>([
   const before = await seenIn(session);
   await expect(call(search)).rejects.toThrow(/GENERATION changed/);
   expect(await seenIn(session)).toEqual(before);
+});
+
+describe('a call that relies on an earlier generation is refused, also when the new one is known:', () => {
+  test.each<[string, (busy: Busy) => Promise<unknown>]>([
+    ['the end of a lease', ({ member, lease, generation }) => end(member, lease, generation)],
+    ['queueing again', ({ member, generation }) => member.leases.requeue([travelling(8)], generation)],
+  ])('%s', async (_, call) => {
+    const search = await busy();
+    const { member, session } = search;
+    await rebuildLine(search);
+    await member.insist(() => member.leases.renew([]));
+    const before = await seenIn(session);
+    await expect(call(search)).rejects.toThrow(Unavailable);
+    expect(await seenIn(session)).toEqual(before);
+  });
+
+  const end = (member: Member, lease: Lease, generation: string) =>
+    member.leases.finish([{ ...lease, arrival: 'complete0_sql_Q' }], [], generation);
 });
 
 describe('a Redis that was restarted with what it had', () => {

@@ -99,6 +99,7 @@ describe('a master leaves a Redis alone', () => {
       }
     }
     const meanwhile = new Meanwhile(opened.databaseUrl, 'points', line.names);
+    await meanwhile.open();
     await looks({ ...opened, ledger: meanwhile });
     await meanwhile.close();
     expect(reasons(opened)).toEqual([]);

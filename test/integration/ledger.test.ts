@@ -1,7 +1,7 @@
 import { join } from 'node:path';
 import { beforeAll, describe, expect, test } from 'vitest';
 import { connectDatabase } from '../../src/ledger/connect.js';
-import { Ledger } from '../../src/ledger/ledger.js';
+import { Ledger, Replaced } from '../../src/ledger/ledger.js';
 import { UsageError } from '../../src/support/errors.js';
 import { temporaryFolder } from '../support/folder.js';
 import { at, line, queuedRow } from '../support/line.js';
@@ -94,5 +94,19 @@ describe.each(['SQLite', 'MariaDB'])('a row in %s', (kind) => {
       await expect(act()).rejects.toThrow(UsageError);
     }
     expect(await db('points').select()).toEqual([{ hash: 'kept' }]);
+  });
+
+  test('is not written into a table that was made anew since', async () => {
+    const url = await databaseUrl();
+    const ledger = await filledLedger(url, line, []);
+    const another = await filledLedger(url, line, []);
+    await another.recreate('test');
+    await another.insertQueued([queuedRow(6)]);
+    const six = { ...running(1), hash: at(6).hash };
+    for (const act of [() => ledger.insertQueued([queuedRow(4)]), () => ledger.settle([root])]) {
+      await expect(act()).rejects.toThrow(Replaced);
+    }
+    await expect(ledger.markRunning([six])).rejects.toThrow(Replaced);
+    expect((await another.counts()).states).toEqual({ queue: 1, running: 0, error: 0, completed: 0 });
   });
 });

@@ -6,9 +6,8 @@ import type { Lease } from '../../src/queue/leases.js';
 import { close, look } from '../../src/queue/look.js';
 import { admit } from '../../src/roles/admission.js';
 import type { Member } from '../../src/roles/member.js';
-import { rebuild } from '../../src/roles/rebuild.js';
 import type { Search } from '../../src/roles/search.js';
-import { memberOf, type Opened, openLine, proposing, queue, seenIn, travelling } from '../support/line.js';
+import { memberOf, type Opened, openLine, proposing, queue, rebuildLine, seenIn, travelling } from '../support/line.js';
 import { type RedisServer, startRedis } from '../support/redis.js';
 
 let server: RedisServer;
@@ -95,10 +94,7 @@ describe('every move is counted, so that no search is closed beside it:', () => 
     ['finish', async ({ member, session }, { token }) => end(member, token, await session.generation())],
     ['lease', ({ member }) => member.leases.lease(1)],
     ['propose', ({ member }) => member.leases.propose(proposing(8))],
-    [
-      'publish',
-      async ({ member, ledger, session }) => rebuild(member, ledger, 'a test', (await look(session)).generation),
-    ],
+    ['publish', rebuildLine],
     ['requeue', (opened) => queue(opened, 7)],
     ['take', ({ member }) => member.batches.take('main_sql_Q', 1)],
     ['takeover', ({ search, redis, keys }, _, { id }) => redis.zadd(keys.batches, 1, id).then(() => adopt(search))],

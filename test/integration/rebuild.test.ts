@@ -1,5 +1,4 @@
 import { beforeAll, describe, expect, test } from 'vitest';
-import { look } from '../../src/queue/look.js';
 import { Rebuilding } from '../../src/queue/rebuilding.js';
 import { rebuild } from '../../src/roles/rebuild.js';
 import { Unavailable } from '../../src/support/errors.js';
@@ -13,6 +12,7 @@ import {
   proposing,
   queue,
   queuedRow,
+  rebuildLine,
   seenIn,
   travelling,
 } from '../support/line.js';
@@ -26,8 +26,6 @@ beforeAll(async () => {
 });
 
 const root = settledRow(at(4), true, null);
-const rebuilt = async ({ member, ledger, session }: Opened) =>
-  rebuild(member, ledger, 'a test', (await look(session)).generation);
 const placesIn = async ({ redis, keys }: Opened, list: 'main_Q' | 'main_sql_Q') =>
   places(await redis.lrange(keys.list(list), 0, -1)).sort();
 
@@ -43,7 +41,7 @@ describe('a rebuild', () => {
     const { ledger, redis, keys } = opened;
     await ledger.insertQueued([queuedRow(4)]);
     await redis.lpush(keys.list('complete1_sql_Q'), travelling(4));
-    await rebuilt(opened);
+    await rebuildLine(opened);
     expect(await placesIn(opened, 'main_Q')).toEqual([]);
     expect(await ledger.find([at(4).hash])).toMatchObject([{ state: 'completed', stable: false }]);
   });
@@ -54,7 +52,7 @@ describe('a rebuild', () => {
     await ledger.insertQueued([queuedRow(4)]);
     await redis.lpush(keys.list('complete1_sql_Q'), travelling(4));
     await memberOf({ ...search, leaseMs: 300 }).batches.take('complete1_sql_Q', 1);
-    await rebuilt(opened);
+    await rebuildLine(opened);
     expect(await placesIn(opened, 'main_Q')).toEqual([]);
   });
 
@@ -79,7 +77,7 @@ describe('a rebuild', () => {
   test('proposes the neighbours of stable rows that have no row, and no other point', async () => {
     const opened = await openLine(server, { rows: [root, settledRow(at(3), false, root)] });
     await opened.redis.del(opened.keys.list('main_sql_Q'), opened.keys.waiting, opened.keys.seen);
-    await rebuilt(opened);
+    await rebuildLine(opened);
     expect(await placesIn(opened, 'main_sql_Q')).toEqual([5]);
     expect(await seenIn(opened.session)).toMatchObject({ waiting: 1, seen: 3, damage: [] });
   });
@@ -91,7 +89,7 @@ describe('a rebuild', () => {
     await memberOf(search).batches.take('main_sql_Q', 1);
     await redis.lpush(keys.list('main_sql_Q'), travelling(4));
     await redis.lpush(keys.list('processing_Q'), travelling(1));
-    await rebuilt(opened);
+    await rebuildLine(opened);
     expect(await placesIn(opened, 'main_sql_Q')).toEqual([1, 4, 7]);
     expect(await seenIn(opened.session)).toMatchObject({ batches: {}, waiting: 3, damage: [] });
   });
@@ -103,7 +101,7 @@ describe('a rebuild', () => {
     await queue(opened, 4);
     const [lease] = await member.leases.lease(1);
     const token = lease?.token as string;
-    await rebuilt(opened);
+    await rebuildLine(opened);
     expect(await placesIn(opened, 'main_Q')).toEqual([5]);
     expect(await seenIn(session)).toMatchObject({ leases: 1, lists: { processing_Q: 1 }, damage: [] });
     expect(await member.insist(() => member.leases.renew([token]))).toEqual([]);
@@ -115,7 +113,7 @@ describe('a rebuild', () => {
     await queue(opened, 4);
     const [lease] = await member.leases.lease(1);
     const token = lease?.token as string;
-    await rebuilt(opened);
+    await rebuildLine(opened);
     expect(await member.insist(() => member.leases.renew([token]))).toEqual([token]);
     expect(await seenIn(opened.session)).toMatchObject({ empty: true, damage: [] });
   });
@@ -127,7 +125,7 @@ describe('a rebuild', () => {
     await queue(opened, 4);
     await member.leases.lease(1);
     await redis.del(keys.leases);
-    await rebuilt(opened);
+    await rebuildLine(opened);
     expect(await seenIn(opened.session)).toMatchObject({ leases: 1, damage: [] });
     expect(await member.insist(() => member.leases.expired(5000, 10))).toEqual([]);
   });
@@ -135,7 +133,7 @@ describe('a rebuild', () => {
   test('passes over rows whose code has another hash', async () => {
     const opened = await openLine(server);
     await opened.ledger.insertQueued([{ ...queuedRow(4), hash: 'f'.repeat(32) }]);
-    await rebuilt(opened);
+    await rebuildLine(opened);
     expect(await placesIn(opened, 'main_Q')).toEqual([]);
   });
 
@@ -143,7 +141,7 @@ describe('a rebuild', () => {
     const opened = await openLine(server, { rows: searchedRows(line, () => true) });
     const { session, ledger } = opened;
     const before = await session.generation();
-    await rebuilt(opened);
+    await rebuildLine(opened);
     const generation = await ledger.generation();
     expect(generation).not.toBe(before);
     expect(await seenIn(session)).toMatchObject({ generation, empty: true, seen: 10, damage: [] });
@@ -154,7 +152,14 @@ describe('of two rebuilds', () => {
   test('one waits while the other goes on', async () => {
     const opened = await openLine(server);
     await begun(opened);
-    expect(await rebuilt(opened)).toBe(false);
+    expect(await rebuildLine(opened)).toBe(false);
+  });
+
+  test('of one damage one is enough', async () => {
+    const { member, ledger, session } = await openLine(server);
+    const generation = await session.generation();
+    expect(await rebuild(member, ledger, 'a damage', generation)).toBe(true);
+    expect(await rebuild(member, ledger, 'a damage', generation)).toBe(false);
   });
 
   test.each<[string, (rebuilding: Rebuilding) => Promise<void>]>([

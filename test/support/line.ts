@@ -86,6 +86,12 @@ export async function openLine(
   return { search, member, ledger, databaseUrl, session, keys: session.keys, redis: session.connection.redis };
 }
 
+/** Makes its Redis whole, as a master does that finds it wanting; false: another one is at it. */
+export async function rebuildLine({ member, ledger, session }: Opened): Promise<boolean> {
+  const { generation } = await look(session);
+  return rebuild(member, ledger, 'a test', generation);
+}
+
 /** Puts points into main_Q. */
 export async function queue({ member, session }: Opened, ...xs: number[]): Promise<void> {
   const elements = xs.map((x) => travelling(x));
