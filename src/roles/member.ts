@@ -34,6 +34,8 @@ export class Member {
   readonly facts: RoleFacts;
   /** Told with the last sign of life: a pass over SQL found nothing left to do. */
   searchClosed = false;
+  /** Told with the last sign of life, and of this search; empty while none stands. */
+  generation = '';
   private readonly waiting: Connection;
   private moved: Promise<void> | undefined;
   private beating: Promise<void> = Promise.resolve();
@@ -124,16 +126,16 @@ export class Member {
 
   private async beatOn(): Promise<void> {
     const beatMs = Math.min(longestBeatMs, this.search.leaseMs / 3);
-    for (let known = ''; !this.left.signal.aborted; ) {
+    while (!this.left.signal.aborted) {
       try {
         const told = await this.insist(
           () => beat(this.session, this.facts, { lifetime: this.batches.lifetime, held: this.batches.held }),
           this.left.signal,
         );
         this.searchClosed = told.closed;
-        if (told.generation !== known) {
+        if (told.generation !== this.generation) {
           await this.insist(() => refuseOtherInRedis(this.search, this.session), this.left.signal);
-          known = told.generation;
+          this.generation = told.generation;
         }
         if (told.kill === 'drain' && !this.stop.quiet.aborted) {
           this.log.info('the kill switch says drain: running points finish, no new ones start');

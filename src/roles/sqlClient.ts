@@ -21,14 +21,18 @@ export async function sqlClient(member: Member, ledger: Ledger): Promise<void> {
   if (!(await member.join())) return;
   await readyLedger(member, ledger);
   member.log.info('serving: reports go to SQL');
-  await openedFrom(member, ledger);
   await Promise.all(Array.from({ length: lanes }, () => lane(member, ledger)));
 }
 
 async function lane(member: Member, ledger: Ledger): Promise<void> {
   const { stop } = member;
   let wait = shortestPauseMs;
+  let generation: string | undefined;
   while (!stop.quiet.aborted || (await draining(member))) {
+    if (member.generation !== generation) {
+      if (!(await openedFrom(member, ledger))) return;
+      generation = member.generation;
+    }
     const table = ledger.incarnation;
     const batches = await member.insist(() => nextReports(member, batchSize));
     for (const batch of batches) await settle(member, ledger, batch, table);

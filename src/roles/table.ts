@@ -2,6 +2,7 @@ import { type Ledger, Replaced } from '../ledger/ledger.js';
 import type { Batch } from '../queue/batches.js';
 import { look } from '../queue/look.js';
 import { Unavailable, UsageError } from '../support/errors.js';
+import { Stopped } from '../support/stop.js';
 import type { Member } from './member.js';
 import type { Search } from './search.js';
 
@@ -11,16 +12,24 @@ export async function readyLedger(member: Member, ledger: Ledger): Promise<void>
   refuseOther(member.search, fingerprint);
 }
 
-/** Waits until a master has opened the search, and from this very table: what workers report to another is not for it. */
-export async function openedFrom(member: Member, ledger: Ledger): Promise<void> {
-  await member.opened();
-  await member.insist(async () => {
-    const [{ generation }, recorded] = await Promise.all([look(member.session), ledger.generation()]);
-    if (generation !== recorded)
-      throw new Unavailable(
-        'the search on this Redis was not opened from this table: is database.url that of the sql-client-master?',
-      );
-  }, member.stop.quiet);
+/**
+ * Waits while the search on this Redis is open, but from another table: what workers report to that is not for this one.
+ * False: told to stop before.
+ */
+export async function openedFrom(member: Member, ledger: Ledger): Promise<boolean> {
+  const { stop } = member;
+  const check = async () => {
+    // In this order: a master writes a new generation into its table before it stands in Redis.
+    const { generation } = await look(member.session);
+    if (generation === undefined || generation === (await ledger.generation())) return true;
+    throw new Unavailable(
+      'the search on this Redis was not opened from this table: is database.url that of the sql-client-master?',
+    );
+  };
+  return member.insist(check, stop.drains ? stop.abort : stop.quiet).catch((error: unknown) => {
+    if (error instanceof Stopped) return false;
+    throw error;
+  });
 }
 
 /**

@@ -149,8 +149,8 @@ export const guardsOfSql: readonly Guard[] = [
   {
     guard: 'no report enters a table that the search was not opened from',
     file: 'roles/table.ts',
-    text: 'if (generation !== recorded)',
-    without: 'if (generation === "")',
+    text: 'generation === (await ledger.generation())',
+    without: 'true',
     test: 'integration/blame.test.ts > a role > waits while the search was opened from another table than its own',
   },
   {

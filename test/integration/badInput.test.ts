@@ -10,6 +10,7 @@ import { type MariadbServer, startMariadb } from '../support/mariadb.js';
 import { planeFleet, planeRows } from '../support/plane.js';
 import { runRole } from '../support/processes.js';
 import { type RedisServer, startRedis } from '../support/redis.js';
+import { until } from '../support/until.js';
 
 let server: RedisServer;
 let mariadb: MariadbServer;
@@ -195,7 +196,8 @@ describe('another search', () => {
     const [[, finer, sentence]] = others as [(typeof others)[0]];
     const early = planeFleet(server, 'early', finer);
     const [client, worker] = [await early.start('sql-client', '-c'), await early.start('worker')];
-    for (const role of [client, worker]) await role.line(/^waiting: search {early}: is not open/);
+    await client.line(/^serving/);
+    await worker.line(/^waiting: search {early}: is not open/);
     const fleet = planeFleet(server, 'early');
     await fleet.crew();
     await fleet.run('starter');
@@ -241,6 +243,17 @@ describe('another search', () => {
     client.kill('SIGTERM');
     expect(await client.exited).toEqual(done);
     await fleet.stop();
+  });
+
+  test('is none to an SQL client that is alone: what is in the report lists goes to its table', async () => {
+    const fleet = planeFleet(server, 'alone');
+    const client = await fleet.start('sql-client', '-c');
+    await client.line(/^serving/);
+    const [row] = planeRows;
+    await redis.lpush(fleet.key('complete0_sql_Q'), String(row?.code));
+    await until(async () => (await fleet.rows()).length === 1, 'the row is there');
+    client.kill('SIGTERM');
+    expect(await client.exited).toEqual(done);
   });
 
   test('is no search whose bounds or maxPoints alone differ', async () => {
