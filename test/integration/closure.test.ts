@@ -11,8 +11,8 @@ import { Wire } from '../support/wire.js';
 const seed = seedOfRun('closure');
 const databases = ['MariaDB', 'SQLite'] as const;
 
-/** Every combination of mode, reach, filler and database, and each number of dimensions. */
-const searches = Array.from({ length: 20 }, (_, index) => {
+/** Every combination of mode, reach, filler and database, and each number of dimensions. The first ten have each of them at least once. */
+const searches = Array.from({ length: Number(process.env.FLEET_CLOSURES ?? 20) }, (_, index) => {
   const shape: SearchShape = {
     dimensions: 2 + (index % 5),
     mode: index & 1 ? 'diagonals' : 'sides',
