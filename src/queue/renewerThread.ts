@@ -7,8 +7,11 @@ import { Keys } from './keys.js';
 import { Leases } from './leases.js';
 import { Session } from './session.js';
 
-/** What the thread is told. Times are of the process's monotonic clock, ms. */
-export type RenewerOrder = { hold: string[] } | { release: string[] } | { until: [token: string, time: number][] };
+/**
+ * What the thread is told. Tokens come as one text, with a blank between two: lists of hundreds would cost more to hand over than
+ * quick runs take. Times are of the process's monotonic clock, ms.
+ */
+export type RenewerOrder = { hold: string } | { release: string } | { until: [token: string, time: number][] };
 
 export interface RenewerSettings {
   name: string;
@@ -27,8 +30,8 @@ const leases = new Leases(new Session(connection, keys, owner), { leaseMs, maxPo
 const held = new Map<string, number>();
 
 parentPort?.on('message', (order: RenewerOrder) => {
-  if ('hold' in order) for (const token of order.hold) held.set(token, Number.POSITIVE_INFINITY);
-  else if ('release' in order) for (const token of order.release) held.delete(token);
+  if ('hold' in order) for (const token of order.hold.split(' ')) held.set(token, Number.POSITIVE_INFINITY);
+  else if ('release' in order) for (const token of order.release.split(' ')) held.delete(token);
   else for (const [token, time] of order.until) if (held.has(token)) held.set(token, time);
 });
 
