@@ -10,7 +10,7 @@ export class ProposalMemory {
   private older = new PointSet();
   private generation = '';
 
-  constructor(private readonly most = 200_000) {}
+  constructor(private readonly most = 100_000) {}
 
   /** Forgets all when the generation is another. */
   of(generation: string): this {

@@ -38,10 +38,13 @@ export interface FleetFigures {
   rebuildSeconds: number;
 }
 
-/** One Redis and one MariaDB, as in earnest: append-only file, a flush at every commit, doublewrite. */
+/** One Redis and one MariaDB, as in earnest: append-only file; a flush at every commit, doublewrite, a redo log as servers have. */
 export async function startServices(bufferPool = '2G') {
   const redis = await startRedis({ persistence: 'aof', options: ['--appendfsync', 'everysec'] });
-  const mariadb = await startMariadb({ durable: true, options: [`--innodb-buffer-pool-size=${bufferPool}`] });
+  const mariadb = await startMariadb({
+    durable: true,
+    options: [`--innodb-buffer-pool-size=${bufferPool}`, '--innodb-log-file-size=1G'],
+  });
   return { redis, mariadb };
 }
 
