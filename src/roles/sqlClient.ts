@@ -9,7 +9,7 @@ const batchSize = 500;
 /** Two batches at once: while SQL commits one, the other is read and decoded. */
 const lanes = 2;
 const shortestPauseMs = 10;
-const longestPauseMs = 200;
+const longestPauseMs = 400;
 
 /**
  * Mirrors what workers report into SQL. Its duties:

@@ -59,6 +59,7 @@ export class WorkerRole {
   private readonly finisher: Finisher;
   private readonly renewer: Renewer;
   private readonly bench: Bench;
+  private announcing: NodeJS.Timeout | undefined;
   private meanRunMs = Number.POSITIVE_INFINITY;
   private over = false;
   /** Points whose workers vanished are about: nothing is leased ahead, so that few others share their fate. */
@@ -125,7 +126,6 @@ export class WorkerRole {
       for (const run of this.held.values()) run?.abort(stop.abort.reason);
       setTimeout(() => this.lastWord.abort(stop.abort.reason), lastWordMs).unref();
     });
-    const announcing = setInterval(() => this.announce(), announceEveryMs);
     const sending = this.finisher.run();
     const slots = Array.from({ length: this.options.concurrency }, (_, slot) => this.runInSlot(slot));
     try {
@@ -136,7 +136,7 @@ export class WorkerRole {
       this.finisher.close();
       await Promise.race([sending, this.failure]);
     } finally {
-      clearInterval(announcing);
+      clearInterval(this.announcing);
     }
   }
 
@@ -174,6 +174,7 @@ export class WorkerRole {
     if (leases.length === 0) return leases;
     for (const { token } of leases) this.held.set(token, undefined);
     this.renewer.hold(leases.map(({ token }) => token));
+    this.announcing ??= setInterval(() => this.announce(), announceEveryMs);
     const suspects = leases.filter(({ element }) => element.includes('"lost":['));
     this.cautious = suspects.length > 0;
     const tooMany = new Set(suspects.slice(this.options.concurrency));
@@ -279,6 +280,11 @@ export class WorkerRole {
     const runs = [...this.held.values()].filter((run) => run !== undefined);
     this.member.facts.busy = runs.length;
     this.member.facts.running = runs.slice(0, mostCodesTold).map(({ point }) => point.code);
+    if (this.held.size === 0) {
+      // Until the next lease: an idle fleet of many workers costs nothing.
+      clearInterval(this.announcing);
+      this.announcing = undefined;
+    }
     const lasting = runs.filter((run) => !run.announced && now - run.begun >= announceAfterMs);
     if (lasting.length === 0) return;
     for (const run of lasting) run.announced = true;
