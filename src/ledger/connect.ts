@@ -50,11 +50,15 @@ const passingNumbers = new Set([
 const broken =
   /ECONN|EPIPE|ENOENT|ENOTFOUND|EAI_AGAIN|EHOSTUNREACH|ENETUNREACH|ETIMEDOUT|PROTOCOL_|closed state|Connection lost|acquiring a connection|[Tt]imeout|no such table|shutdown|unable to open database|directory does not exist/;
 
+/** knex writes to standard output, which is for results; what it warns of is thrown as well, and told in the log once. */
+const silent = { warn: () => {}, error: () => {}, deprecate: () => {}, debug: () => {} };
+
 /** A handle on MySQL, MariaDB or SQLite. Nothing is connected before the first statement. */
 export function connectDatabase(url: string, connector = cloudSqlConnector): Knex {
   if (url.startsWith('sqlite:')) {
     return knex({
       client: sqliteClient(),
+      log: silent,
       connection: { filename: url.slice('sqlite:'.length) },
       useNullAsDefault: true,
       pool: { min: 0, max: 1, afterCreate: prepareSqlite },
@@ -64,6 +68,7 @@ export function connectDatabase(url: string, connector = cloudSqlConnector): Kne
   const instance = instanceIn(url);
   return knex({
     client: 'mysql2',
+    log: silent,
     connection: instance ? throughCloudSql(url, instance, connector) : mysqlSettings(url),
     pool: { min: 0, max: 4 },
     acquireConnectionTimeout: 10_000,

@@ -24,7 +24,8 @@ const said = (text: string) =>
 /** The commands give up with status 1 and one sentence. */
 async function expectGivenUp(fleet: Fleet, commands: readonly string[][], sentence: RegExp): Promise<void> {
   const answers = await Promise.all(commands.map(([role = '', ...args]) => fleet.run(role, ...args)));
-  for (const [index, { status, stderr }] of answers.entries()) {
+  for (const [index, { status, stdout, stderr }] of answers.entries()) {
+    expect(stdout, 'standard output is for results').not.toMatch(/error/i);
     expect([commands[index], status, said(stderr)]).toEqual([commands[index], 1, [expect.stringMatching(sentence)]]);
     expect(stderr).not.toMatch(/^\s+at /m);
   }

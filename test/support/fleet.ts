@@ -108,7 +108,10 @@ export class Fleet {
   async stop(): Promise<void> {
     const running = [...this.workers, ...this.clients, ...this.masters].filter(({ child }) => child.running);
     for (const role of running) role.kill('SIGTERM');
-    for (const role of running) expect(await role.exited, role.stderr).toEqual({ status: 0, signal: null });
+    for (const role of running) {
+      expect(await role.exited, role.stderr).toEqual({ status: 0, signal: null });
+      expect(role.stdout, 'standard output is for results').toBe('');
+    }
   }
 
   async status(): Promise<Status> {
