@@ -17,7 +17,7 @@ const timeoutSeconds = 60;
 const writesResult = (text: string) => `echo '${text}' >"$FLEET_OUTPUT_DIR/result.json"`;
 
 /** A program that starts one child in its group and one in a session of its own, and then hangs. */
-const hangsWithChildren = 'sleep 6001 & setsid sleep 6002 & echo started; exec sleep 6003';
+const hangsWithChildren = 'sleep 86461 & setsid sleep 86462 & echo started; exec sleep 86463';
 
 /** What a test needs to know of a sandbox. */
 interface Place {
@@ -39,7 +39,7 @@ const places: Place[] = [
     kind: 'docker',
     ready: busyboxImage,
     settings: async () => ({ kind: 'docker', image: await busyboxImage(), memory: '64m', scratch: '16m', pids: 64 }),
-    running: async () => (await processesOf('sleep 600')).length,
+    running: async () => (await processesOf('sleep 8646')).length,
   },
 ];
 
@@ -127,7 +127,7 @@ describe.each(places)('a program in the sandbox $kind', (place) => {
 
   it('ends what a run left behind, also when that holds its output', async () => {
     const { simulator, sandbox, directories } = await scripted(
-      `setsid sleep 6001 & ${writesResult('{"stable":true}')}`,
+      `setsid sleep 86461 & ${writesResult('{"stable":true}')}`,
     );
     expect(await simulator.run(attemptWith({ directories }))).toMatchObject({ kind: 'completed' });
     await expect.poll(() => place.running(sandbox), { timeout: 20_000 }).toBe(0);
