@@ -21,7 +21,9 @@ const serving: ServingRole[] = ['sql-client', 'sql-client-master', 'worker'];
 
 let services: Services;
 beforeAll(async () => {
-  services = { redis: await startRedis(), mariadb: await startMariadb() };
+  // Searches by the hundred keep some connections to the end.
+  const mariadb = await startMariadb({ options: ['--max-connections=10000'] });
+  services = { redis: await startRedis(), mariadb };
 });
 
 let searches = 0;
