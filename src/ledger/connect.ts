@@ -75,6 +75,11 @@ export function connectDatabase(url: string, connector = cloudSqlConnector): Kne
   });
 }
 
+/** MySQL or MariaDB, not SQLite. */
+export function isMysql(db: Knex): boolean {
+  return db.client.config.client === 'mysql2';
+}
+
 /** Waits for writers of other processes; commits are safe on disk. */
 function prepareSqlite(
   connection: { pragma(text: string): unknown },

@@ -2,7 +2,7 @@ import { randomUUID } from 'node:crypto';
 import type { Knex } from 'knex';
 import { isoNow } from '../support/clock.js';
 import { Unavailable, UsageError } from '../support/errors.js';
-import { ask, connectDatabase } from './connect.js';
+import { ask, connectDatabase, isMysql } from './connect.js';
 import { Facts } from './facts.js';
 import { clip, inStatements, literal, type SqlValue, timeOf } from './literals.js';
 import type { Counts, ErrorChoice, NewRow, PointRow, RawRow, RunningRow, SettledRow, State } from './rows.js';
@@ -55,7 +55,7 @@ export class Ledger {
     private readonly parameters: readonly string[],
   ) {
     this.db = connectDatabase(url);
-    this.mysql = this.db.client.config.client === 'mysql2';
+    this.mysql = isMysql(this.db);
     this.facts = new Facts(this.db, `${table}_meta`);
   }
 

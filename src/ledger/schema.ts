@@ -1,5 +1,5 @@
 import type { Knex } from 'knex';
-import { ask } from './connect.js';
+import { ask, isMysql } from './connect.js';
 
 /** Raised when a column is added; `sql-client -c` gives an older table the columns that it lacks. */
 export const schemaVersion = 1;
@@ -61,10 +61,6 @@ export async function addLaterColumns(db: Knex, name: string): Promise<void> {
   for (const [column, add] of later) {
     await quietly(db.schema.alterTable(name, (table) => void add(table, column, isMysql(db))));
   }
-}
-
-function isMysql(db: Knex): boolean {
-  return db.client.config.client === 'mysql2';
 }
 
 /** Creates the table of facts about the search where it is absent: name → text. */
