@@ -141,10 +141,19 @@ class LocalCell implements KeptCell {
       if (child.pid !== undefined) killGroup(child.pid);
       await killAllIn(this.root);
       await Promise.race([closed, delay(closeMilliseconds, undefined, { ref: false })]);
-      return watch.execution(status);
+      return { ...watch.ended(status), files: watch.killed ? new Map() : await this.files(command.results ?? []) };
     } finally {
       watch.close();
     }
+  }
+
+  private async files(paths: readonly string[]): Promise<Map<string, Buffer>> {
+    const files = new Map<string, Buffer>();
+    for (const path of paths) {
+      const content = await this.read(path);
+      if (content) files.set(path, content);
+    }
+    return files;
   }
 
   private start({ argv: [program = '', ...rest], environment }: Command): Child {

@@ -9,10 +9,12 @@ export interface Command {
   signal: AbortSignal;
   /** Asked about each line of output as it comes; true ends the command. */
   stopWhen?: (line: string) => boolean;
+  /** Files to read once it has ended by itself, by paths relative to the cell's directory. */
+  results?: readonly string[];
 }
 
 /** How a command ended. */
-export interface Execution {
+export interface Ending {
   ending: 'exited' | 'timeout' | 'stopped';
   /** Exit status; 128 and the signal's number when a signal ended it. */
   status: number;
@@ -20,6 +22,11 @@ export interface Execution {
   log: string;
   /** What else is known about its end, e.g. that it was over the memory limit. */
   remark?: string;
+}
+
+export interface Execution extends Ending {
+  /** Those of the command's `results` that it left, by their paths. */
+  files: ReadonlyMap<string, Buffer>;
 }
 
 export interface Copy {

@@ -1,5 +1,5 @@
 import { OutputLog } from './log.js';
-import type { Command, Execution } from './sandbox.js';
+import type { Command, Ending } from './sandbox.js';
 
 const longestTimer = 2 ** 31 - 1;
 
@@ -26,7 +26,7 @@ export class Watch {
   }
 
   /** What to tell of a command that has ended. Throws the signal's reason if that is why. */
-  execution(status: number, remark?: string): Execution {
+  ended(status: number, remark?: string): Ending {
     if (this.early === 'aborted') throw this.command.signal.reason;
     return { ending: this.early ?? 'exited', status, log: this.log.text, ...(remark !== undefined && { remark }) };
   }

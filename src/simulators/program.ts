@@ -1,7 +1,7 @@
 import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { z } from 'zod';
-import type { Cell, Execution, Sandbox } from '../sandboxes/sandbox.js';
+import type { Cell, Ending, Sandbox } from '../sandboxes/sandbox.js';
 import { messageOf } from '../support/errors.js';
 import { onDisk, readFirst } from '../support/files.js';
 import { failure } from './failure.js';
@@ -84,7 +84,7 @@ export class ProgramSimulator implements Simulator {
     return this.judge(execution, output);
   }
 
-  private async judge({ ending, status, remark, log }: Execution, output: string): Promise<Outcome> {
+  private async judge({ ending, status, remark, log }: Ending, output: string): Promise<Outcome> {
     if (ending === 'timeout') return failure(`killed after ${this.timeoutSeconds} s without an end`, log, 'timeout');
     if (status !== 0) return failure(remark ?? `exit status ${status}`, log);
     const result = await readResult(join(output, resultFile));

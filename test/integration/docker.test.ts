@@ -148,6 +148,57 @@ describe('a container', () => {
   });
 });
 
+describe('the results of a command', () => {
+  const signal = new AbortController().signal;
+  const results = ['some/one', 'two', 'missing'];
+  const leave = 'mkdir -p some; echo first >some/one; head -c 300000 /dev/zero >two; echo printed; exit 3';
+
+  /** What a command leaves behind where `tar` is what the script says, to a shell that would take its own else. */
+  async function left(tar?: string): Promise<Execution> {
+    const sandbox = sandboxWith();
+    await sandbox.prepare();
+    return sandbox.use(0, async (cell) => {
+      if (tar !== undefined) {
+        const directory = await temporaryDirectory();
+        const shell = `#!/bin/sh\nshift; script="tar() { ${tar}; }; $1"; shift\nexec /bin/sh -c "$script" "$@"\n`;
+        await writeFile(join(directory, 'sh'), shell);
+        await cell.put({ from: directory, to: 'given' });
+        await run(cell, 'mkdir commands; cp given/sh commands; chmod +x commands/sh');
+      }
+      const environment = { PATH: `${cell.directory}/commands:/bin:/usr/bin` };
+      return cell.execute({ argv: ['sh', '-c', leave], environment, timeoutSeconds: 60, signal, results });
+    });
+  }
+
+  it('come with its end, and are no part of its log', async () => {
+    const { status, log, files } = await left();
+    expect({ status, log }).toEqual({ status: 3, log: 'printed\n' });
+    expect([...files.keys()]).toEqual(['some/one', 'two']);
+    expect(files.get('some/one')?.toString()).toBe('first\n');
+    expect(files.get('two')?.equals(Buffer.alloc(300_000))).toBe(true);
+  });
+
+  it.each([
+    ['is missing', 'nowhere'],
+    ['sends nothing', 'false'],
+    ['sends other things', 'ls -l /bin'],
+    ['ends in the middle of a file', '/bin/tar -cf - some/one two | head -c 2000'],
+  ])('are fetched one by one where tar %s', async (_, tar) => {
+    const { status, log, files } = await left(tar);
+    expect({ status, log }).toEqual({ status: 3, log: 'printed\n' });
+    expect([...files.values()].map(({ length }) => length)).toEqual([6, 300_000]);
+  });
+
+  it('blame the machine where there is no such command, or no shell to run it', async () => {
+    const sandbox = sandboxWith();
+    await sandbox.prepare();
+    const started = (argv: string[], environment = {}) =>
+      sandbox.use(0, (cell) => cell.execute({ argv, environment, timeoutSeconds: 60, signal, results }));
+    await expect(started(['./model.run'])).rejects.toThrow(/cannot start '\.\/model\.run': .*not found/);
+    await expect(started(['./model.run'], { PATH: '/nowhere' })).rejects.toThrow('it must hold the program sh');
+  });
+});
+
 describe('containers of a worker that ended', () => {
   /** A worker with a container that runs for long: its process, and its name on its containers. */
   async function worker(): Promise<{ child: ChildProcess; owner: string }> {

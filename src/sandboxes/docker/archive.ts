@@ -82,16 +82,33 @@ export async function unpack(archive: Readable, to: string): Promise<boolean> {
 /** The first bytes of the one file that the engine sends; undefined where it is no regular file. */
 export async function firstFile(archive: Readable, mostBytes: number): Promise<Buffer | undefined> {
   for await (const entry of entriesOf(archive)) {
-    if (entry.header.type !== 'file') return undefined;
-    const pieces: Buffer[] = [];
-    let size = 0;
-    for await (const piece of entry as AsyncIterable<Buffer>) {
-      if (size < mostBytes) pieces.push(piece.subarray(0, mostBytes - size));
-      size += piece.length;
-    }
-    return Buffer.concat(pieces);
+    return entry.header.type === 'file' ? await firstBytes(entry, mostBytes) : undefined;
   }
   return undefined;
+}
+
+/** The first bytes of each regular file, by name; of an archive that is cut short or garbled, the whole ones before. */
+export async function wholeFiles(archive: Readable, mostBytes: number): Promise<Map<string, Buffer>> {
+  const files = new Map<string, Buffer>();
+  try {
+    for await (const entry of entriesOf(archive)) {
+      const content = await firstBytes(entry, mostBytes);
+      if (entry.header.type === 'file') files.set(entry.header.name, content);
+    }
+  } catch {
+    // What is missing is asked for by itself.
+  }
+  return files;
+}
+
+async function firstBytes(entry: Entry, mostBytes: number): Promise<Buffer> {
+  const pieces: Buffer[] = [];
+  let size = 0;
+  for await (const piece of entry as AsyncIterable<Buffer>) {
+    if (size < mostBytes) pieces.push(piece.subarray(0, mostBytes - size));
+    size += piece.length;
+  }
+  return Buffer.concat(pieces);
 }
 
 type Entry = Readable & { header: Header };

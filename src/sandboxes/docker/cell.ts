@@ -1,13 +1,19 @@
-import type { Duplex, Readable } from 'node:stream';
+import { type Duplex, PassThrough, type Readable } from 'node:stream';
 import { setTimeout as delay } from 'node:timers/promises';
 import type Docker from 'dockerode';
 import { MachineFault } from '../../support/errors.js';
-import { type Command, type Copy, type Execution, mostBytesRead } from '../sandbox.js';
+import { type Command, type Copy, type Ending, type Execution, mostBytesRead } from '../sandbox.js';
 import type { KeptCell } from '../slots.js';
 import { Watch } from '../watch.js';
-import { firstFile, packed, unpack } from './archive.js';
+import { firstFile, packed, unpack, wholeFiles } from './archive.js';
 import { Demultiplexer } from './demux.js';
 import { ask, askFor, engineFault } from './engine.js';
+
+/**
+ * A command, and after it its results on standard output: another command costs the engine as much as copying one file.
+ * `$0` are the results' paths, with blanks between.
+ */
+const withResults = '"$@" >&2; status=$?; set -f; tar -cf - $0 2>/dev/null; exit $status';
 
 /** Statuses that a shell gives for a command it cannot start; the engine gives them as well. */
 const cannotStart = new Set([126, 127]);
@@ -104,10 +110,11 @@ export class DockerCell implements KeptCell {
 
   async execute(command: Command): Promise<Execution> {
     command.signal.throwIfAborted();
+    const { argv, environment = {}, results = [] } = command;
     const exec = await ask('starting a command', () =>
       this.container.exec({
-        Cmd: [...command.argv],
-        Env: Object.entries(command.environment ?? {}).map(([name, value]) => `${name}=${value}`),
+        Cmd: results.length === 0 ? [...argv] : ['sh', '-c', withResults, results.join(' '), ...argv],
+        Env: Object.entries(environment).map(([name, value]) => `${name}=${value}`),
         AttachStdout: true,
         AttachStderr: true,
       }),
@@ -118,15 +125,30 @@ export class DockerCell implements KeptCell {
       this.end().catch(() => {});
       setTimeout(() => stream.destroy(), endMilliseconds).unref();
     });
+    const archive = new PassThrough();
+    const sent = wholeFiles(archive, mostBytesRead);
     try {
-      await Promise.race([outputOf(stream, watch), this.endOf(exec, over.signal)]);
-      if (watch.killed) return watch.execution(killedStatus);
-      return await this.examine(exec, watch, command);
+      await Promise.race([outputOf(stream, watch, results.length > 0 && archive), this.endOf(exec, over.signal)]);
+      archive.end();
+      if (watch.killed) return { ...watch.ended(killedStatus), files: new Map() };
+      const ending = await this.examine(exec, watch, command);
+      return { ...ending, files: await this.resultsIn(await sent, results) };
     } finally {
       over.abort();
       watch.close();
       stream.destroy();
+      archive.destroy();
     }
+  }
+
+  /** What did not come with a command, as its image has no `tar` or the file is not there, is asked for. */
+  private async resultsIn(sent: Map<string, Buffer>, results: readonly string[]): Promise<Map<string, Buffer>> {
+    const files = new Map<string, Buffer>();
+    for (const path of results) {
+      const content = sent.get(path) ?? (await this.read(path));
+      if (content) files.set(path, content);
+    }
+    return files;
   }
 
   /** Resolves when the engine says that the command has ended, whoever still holds its output. */
@@ -139,22 +161,21 @@ export class DockerCell implements KeptCell {
     }
   }
 
-  private async examine(exec: Docker.Exec, watch: Watch, { argv }: Command): Promise<Execution> {
+  private async examine(exec: Docker.Exec, watch: Watch, { argv, results }: Command): Promise<Ending> {
     const found = await askFor('asking how a command ended', () => exec.inspect());
     const status = found?.Running === false ? (found.ExitCode ?? killedStatus) : killedStatus;
-    if (found && found.Pid === 0 && cannotStart.has(status)) {
-      throw new MachineFault(
-        `The image ${this.options.image} cannot start '${argv[0]}': ${watch.execution(status).log.trim()}`,
-      );
+    if (found && (found.Pid === 0 || results) && cannotStart.has(status)) {
+      const why = found.Pid === 0 && results ? 'it must hold the program sh' : watch.ended(status).log.trim();
+      throw new MachineFault(`The image ${this.options.image} cannot start '${argv[0]}': ${why}`);
     }
-    if (status !== killedStatus) return watch.execution(status);
+    if (status !== killedStatus) return watch.ended(status);
     const limit = `${Math.round(this.options.memory / 2 ** 20)} MiB`;
     const end = await Promise.race([this.gone.then((value) => ({ value })), delay(lingerMilliseconds, undefined)]);
-    if (!end) return watch.execution(status, `killed by signal 9, most likely over its memory limit of ${limit}`);
+    if (!end) return watch.ended(status, `killed by signal 9, most likely over its memory limit of ${limit}`);
     if (end.value === undefined || end.value === stoppedStatus) {
       throw new MachineFault('A container was stopped from outside, or its Docker engine ended');
     }
-    return watch.execution(status, `its container ended with it, with status ${end.value}`);
+    return watch.ended(status, `its container ended with it, with status ${end.value}`);
   }
 
   private archive(path: string): Promise<Readable | undefined> {
@@ -184,9 +205,12 @@ export async function removeContainer(container: Docker.Container): Promise<void
   );
 }
 
-/** Resolves when the output of a command ends. */
-function outputOf(stream: Duplex, watch: Watch): Promise<void> {
-  const frames = new Demultiplexer((bytes) => watch.log.add(bytes));
+/** Resolves when the output of a command ends. All of it is logged, but what is an archive on standard output. */
+function outputOf(stream: Duplex, watch: Watch, archive: PassThrough | false): Promise<void> {
+  const frames = new Demultiplexer((bytes, from) => {
+    if (archive && from === 'stdout') archive.writable && archive.write(bytes);
+    else watch.log.add(bytes);
+  });
   stream.on('data', (chunk: Buffer) => frames.add(chunk));
   return new Promise((resolve, reject) => {
     stream.once('end', resolve);

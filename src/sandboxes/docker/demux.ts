@@ -1,12 +1,13 @@
 const headerBytes = 8;
+const stderrMark = 2;
 
-/** Takes the engine's framing off the output of a command: what is left are the bytes, in the order they came. */
+/** Takes the engine's framing off the output of a command: what is left are the bytes of both streams, as they came. */
 export class Demultiplexer {
   private readonly header = Buffer.alloc(headerBytes);
   private headerSize = 0;
   private frameLeft = 0;
 
-  constructor(private readonly onBytes: (bytes: Buffer) => void) {}
+  constructor(private readonly onBytes: (bytes: Buffer, stream: 'stdout' | 'stderr') => void) {}
 
   add(chunk: Buffer): void {
     let at = 0;
@@ -20,7 +21,7 @@ export class Demultiplexer {
         this.frameLeft = this.header.readUInt32BE(4);
       } else {
         const bytes = chunk.subarray(at, at + this.frameLeft);
-        this.onBytes(bytes);
+        this.onBytes(bytes, this.header[0] === stderrMark ? 'stderr' : 'stdout');
         at += bytes.length;
         this.frameLeft -= bytes.length;
       }

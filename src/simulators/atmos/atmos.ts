@@ -1,18 +1,10 @@
 import { mkdir, writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
-import type { Cell, Execution, Sandbox } from '../../sandboxes/sandbox.js';
+import type { Cell, Ending, Sandbox } from '../../sandboxes/sandbox.js';
 import { onDisk, readFirst } from '../../support/files.js';
 import { failure } from '../failure.js';
 import type { Attempt, Outcome, Simulator } from '../simulator.js';
-import {
-  climaPaths,
-  couplingPaths,
-  inputPaths,
-  photochemPaths,
-  readTemplates,
-  stalePaths,
-  type Templates,
-} from './checkout.js';
+import { climaPaths, inputPaths, photochemPaths, readTemplates, stalePaths, type Templates } from './checkout.js';
 import { type Climate, judgeClima } from './clima.js';
 import { flawOf } from './fortran.js';
 import { climaFile, speciesFile } from './inputs.js';
@@ -148,9 +140,8 @@ class AtmosRun {
   }
 
   private async photochem(): Promise<Outcome> {
-    const ended = await this.execute(this.options.photochem, 'Photo_log.txt', showsNaN);
+    const { ended, files } = await this.execute('photochem', 'Photo_log.txt', photochemPaths, showsNaN);
     const seconds = this.seconds();
-    const files = await this.collect(photochemPaths);
     if (ended.ending === 'timeout') return this.timedOut('photochemistry', ended.log);
     if (ended.ending === 'stopped') return nonconverged(lastStep(ended.log), 'lost its numbers');
     const output = { ...ended, report: files['out.out'], profile: files['out.dist'] };
@@ -166,13 +157,8 @@ class AtmosRun {
   }
 
   private async clima(photochem: Converged, photochemSeconds: number): Promise<Outcome> {
-    const ending = this.execute(this.options.clima, 'Clima_log.txt');
-    const couplings = this.collect(couplingPaths); // only to be kept: copied while the climate program runs
-    couplings.catch(() => {});
-    const ended = await ending;
-    if (!this.endedEarly) await couplings;
+    const { ended, files } = await this.execute('clima', 'Clima_log.txt', climaPaths);
     const climaSeconds = this.seconds() - photochemSeconds;
-    const files = await this.collect(climaPaths);
     if (ended.ending === 'timeout') return this.timedOut('the climate program', ended.log);
     const output = { ...ended, report: files['clima_allout.tab'], profile: files['TempOut.dat'] };
     const verdict = judgeClima(output, this.options.climaSteps, this.templates.climaProfile);
@@ -180,31 +166,34 @@ class AtmosRun {
     return converged(photochem, verdict, { photochem_seconds: photochemSeconds, clima_seconds: climaSeconds });
   }
 
-  private async execute(
-    argv: readonly string[],
+  /** Runs a program, and keeps its log and the files that it left at those paths. */
+  private async execute<Name extends string>(
+    program: 'photochem' | 'clima',
     logName: string,
+    paths: Record<Name, string>,
     stopWhen?: (line: string) => boolean,
-  ): Promise<Execution> {
+  ): Promise<{ ended: Ending; files: Partial<Record<Name, Buffer>> }> {
+    const argv = this.options[program];
     const timeoutSeconds = Math.max(this.options.timeoutSeconds - this.seconds(), 0);
     const { signal } = this.attempt;
-    const execution = await this.cell.execute({ argv, timeoutSeconds, signal, ...(stopWhen && { stopWhen }) });
-    this.endedEarly ||= execution.ending !== 'exited';
-    await this.keep(logName, execution.log);
-    return execution;
-  }
-
-  /** Copies files out of the cell, and keeps them; a cell that was killed has none to give. */
-  private async collect<Name extends string>(paths: Record<Name, string>): Promise<Partial<Record<Name, Buffer>>> {
-    if (this.endedEarly) return {};
+    const results = Object.values<string>(paths);
+    const { files: left, ...ended } = await this.cell.execute({
+      argv,
+      timeoutSeconds,
+      signal,
+      results,
+      ...(stopWhen && { stopWhen }),
+    });
+    this.endedEarly ||= ended.ending !== 'exited';
+    await this.keep(logName, ended.log);
     const files: Partial<Record<Name, Buffer>> = {};
-    const copy = async ([name, path]: [Name, string]): Promise<void> => {
-      const content = await this.cell.read(path);
-      if (!content) return;
+    for (const [name, path] of Object.entries(paths) as [Name, string][]) {
+      const content = left.get(path);
+      if (!content) continue;
       files[name] = content;
       await this.keep(name, content);
-    };
-    await Promise.all((Object.entries(paths) as [Name, string][]).map(copy));
-    return files;
+    }
+    return { ended, files };
   }
 
   private keep(name: string, content: string | Buffer): Promise<void> {
@@ -225,7 +214,7 @@ async function write(path: string, content: string | Buffer): Promise<void> {
   await writeFile(path, content);
 }
 
-function withRemark(sentence: string, { remark }: Execution): string {
+function withRemark(sentence: string, { remark }: Ending): string {
   return remark === undefined ? sentence : `${sentence}: ${remark}`;
 }
 

@@ -13,9 +13,8 @@ export const inputPaths = {
 export const photochemPaths = {
   'out.out': 'PHOTOCHEM/OUTPUT/out.out',
   'out.dist': 'PHOTOCHEM/OUTPUT/out.dist',
+  'mixing_ratios.dat': 'COUPLE/mixing_ratios.dat',
 } as const;
-
-export const couplingPaths = { 'mixing_ratios.dat': 'COUPLE/mixing_ratios.dat' } as const;
 
 export const climaPaths = {
   'clima_allout.tab': 'CLIMA/IO/clima_allout.tab',
@@ -25,7 +24,6 @@ export const climaPaths = {
 /** Emptied before each run, so that what is in them after it is this run's. */
 export const stalePaths = [
   ...Object.values(photochemPaths),
-  ...Object.values(couplingPaths),
   'COUPLE/fromPhoto2Clima.dat',
   'COUPLE/coupling_params.out',
   ...Object.values(climaPaths),
