@@ -60,6 +60,8 @@ function imports(file: string): string[] {
 
 const sources = files('src', '.ts');
 const scripts = files('src', '.lua');
+/** What several scripts share, by name. */
+const scriptParts = new Set(scripts.map((file) => partOf(read(file))));
 const graph = new Map(sources.map((file) => [file, imports(file)]));
 const folderOf = (file: string) => file.split('/')[1] ?? '';
 
@@ -124,8 +126,8 @@ describe('the source', () => {
   });
 });
 
-describe.each(scripts)('the Redis script %s', (file) => {
-  const text = read(file);
+describe.each(scripts.filter((file) => !scriptParts.has(basename(file, '.lua'))))('the Redis script %s', (file) => {
+  const text = whole(file);
 
   test('says what it promises, takes and returns', () => {
     const header = /^(?:--.*\n)*/.exec(text)?.[0] ?? '';
@@ -148,6 +150,26 @@ describe.each(scripts)('the Redis script %s', (file) => {
     expect(foreign).toEqual([]);
   });
 });
+
+/** The part that a script says it uses. */
+function partOf(text: string): string | undefined {
+  return /^-- Uses: +(\w+)$/m.exec(text)?.[1];
+}
+
+/** A script, and the part that it uses with what it calls that with. */
+function whole(file: string): string {
+  const text = read(file);
+  const name = partOf(text);
+  if (name === undefined) return text;
+  const part = read(join(dirname(file), `${name}.lua`));
+  const call = new RegExp(`\\b${name}\\(([^)]*)\\)`);
+  const [names, values] = [part, text].map((code) => call.exec(code)?.[1]?.split(', ') ?? []);
+  const body = names?.reduce(
+    (code, name, index) => code.replaceAll(new RegExp(`\\b${name}\\b`, 'g'), values?.[index] ?? ''),
+    part,
+  );
+  return `${text}${body}`;
+}
 
 /** Those of a command's arguments that are keys. */
 function keysOf(command: string, rest: string): string[] {

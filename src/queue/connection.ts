@@ -35,10 +35,12 @@ export type ScriptName = (typeof scriptNames)[number];
 
 export type ScriptArgument = string | number;
 
-/** The scripts in lua/, one file a transition, by name. */
+const lua = (name: string): string => readFileSync(new URL(`./lua/${name}.lua`, import.meta.url), 'utf8');
+
+/** The scripts in lua/, one file a transition, by name; each with the part that it says it uses. */
 const scripts = new Map(
   scriptNames.map((name) => {
-    const text = readFileSync(new URL(`./lua/${name}.lua`, import.meta.url), 'utf8');
+    const text = lua(name).replace(/^-- Uses: +(\w+)$/m, (_, part) => lua(part));
     return [name, { text, sha: createHash('sha1').update(text).digest('hex') }];
   }),
 );

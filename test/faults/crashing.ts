@@ -91,6 +91,7 @@ async function everyCall(who: string, run: Run): Promise<void> {
     const missed = await tryAll(run, points);
     tried += points.length - missed;
     if (missed === points.length) break;
+    if (k % 50 === 1) console.log(`${who}: calls 1 to ${k + atOnce - 1} tried`);
   }
   say(who, 'each of its calls', tried, 0);
 }

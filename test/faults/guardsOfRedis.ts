@@ -94,46 +94,25 @@ export const guardsOfRedis: readonly Guard[] = [
 
   // A point enters main_Q once a generation: proposals.
   {
-    guard: 'a completion proposes no point that was seen',
-    file: 'queue/lua/finish.lua',
+    guard: 'no point that was seen is proposed',
+    file: 'queue/lua/enter.lua',
     text: 'if there == 0 and not met[hashes[i]] then',
     without: 'if not met[hashes[i]] then',
     test: 'integration/leases.test.ts > proposals > of a completion enter once, however often a point is met',
   },
   {
-    guard: 'a completion proposes a point once',
-    file: 'queue/lua/finish.lua',
+    guard: 'a point is proposed once',
+    file: 'queue/lua/enter.lua',
     text: 'if there == 0 and not met[hashes[i]] then',
     without: 'if there == 0 then',
     test: 'integration/leases.test.ts > proposals > of a completion enter once, however often a point is met',
   },
   {
-    guard: 'a completion proposes nothing beyond maxPoints',
-    file: 'queue/lua/finish.lua',
-    text: 'if most_points >= 0 and size + known >= most_points then',
-    without: 'if false then',
-    test: 'integration/leases.test.ts > proposals > beyond maxPoints are counted, those met before are not: a completion',
-  },
-  {
-    guard: 'a pass over SQL proposes no point that was seen',
-    file: 'queue/lua/propose.lua',
-    text: 'if there == 0 and not met[hashes[i]] then',
-    without: 'if not met[hashes[i]] then',
-    test: 'integration/leases.test.ts > proposals > of a pass over SQL enter once, however often a point is met',
-  },
-  {
-    guard: 'a pass over SQL proposes a point once',
-    file: 'queue/lua/propose.lua',
-    text: 'if there == 0 and not met[hashes[i]] then',
-    without: 'if there == 0 then',
-    test: 'integration/leases.test.ts > proposals > of a pass over SQL enter once, however often a point is met',
-  },
-  {
-    guard: 'a pass over SQL proposes nothing beyond maxPoints',
-    file: 'queue/lua/propose.lua',
+    guard: 'nothing beyond maxPoints is proposed',
+    file: 'queue/lua/enter.lua',
     text: 'if most_points >= 0 and size + entered >= most_points then',
     without: 'if false then',
-    test: 'integration/leases.test.ts > proposals > beyond maxPoints are counted, those met before are not: a pass over SQL',
+    test: 'integration/leases.test.ts > proposals > beyond maxPoints are counted, those met before are not: a completion',
   },
   {
     guard: 'what a worker remembers to have proposed holds for one generation',

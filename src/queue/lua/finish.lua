@@ -5,6 +5,7 @@
 -- ARGV:    generation, '1' = only leases that have expired, most points of the search (-1: no limit), number of leases,
 --          then for each: token, arrival list from 1, element ('' = as it was leased); then pairs: hash, element proposed
 -- Returns: the stale tokens; none: it is done
+-- Uses:    enter
 local search, processing, leases, leased, seen, waiting, main_sql =
   KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5], KEYS[6], KEYS[7]
 local lists_before, reports = 7, 3
@@ -36,30 +37,7 @@ for arrival, elements in pairs(arrivals) do redis.call('LPUSH', KEYS[lists_befor
 redis.call('ZREM', leases, unpack(tokens))
 redis.call('HDEL', leased, unpack(tokens))
 
-local size = most_points >= 0 and redis.call('SCARD', seen) or 0
-local known, dropped = 0, 0
-local chunk = 1000
-for from = first_proposal, #ARGV, 2 * chunk do
-  local hashes, fresh, elements, met = {}, {}, {}, {}
-  for i = from, math.min(from + 2 * chunk, #ARGV) - 1, 2 do hashes[#hashes + 1] = ARGV[i] end
-  for i, there in ipairs(redis.call('SMISMEMBER', seen, unpack(hashes))) do
-    if there == 0 and not met[hashes[i]] then
-      met[hashes[i]] = true
-      if most_points >= 0 and size + known >= most_points then
-        dropped = dropped + 1
-      else
-        known = known + 1
-        fresh[#fresh + 1] = hashes[i]
-        elements[#elements + 1] = ARGV[from + 2 * i - 1]
-      end
-    end
-  end
-  if #fresh > 0 then
-    redis.call('SADD', seen, unpack(fresh))
-    redis.call('SADD', waiting, unpack(fresh))
-    redis.call('LPUSH', main_sql, unpack(elements))
-  end
-end
+local known, dropped = enter(seen, waiting, main_sql, most_points, first_proposal)
 redis.call('HINCRBY', search, 'known', known)
 redis.call('HINCRBY', search, 'proposed', known)
 redis.call('HINCRBY', search, 'ended', ended)
