@@ -44,7 +44,7 @@ export async function start(
   while (performance.now() < giveUpAt) {
     const row = await rowOf(command, ledger, point);
     if (row) return row;
-    await pause(20);
+    await pause(100);
   }
   throw new Unavailable(
     `the point stands in ${session.keys.list('main_sql_Q')}, but has no row after ${rowWaitMs / 1000} s: does a sql-client-master run?`,

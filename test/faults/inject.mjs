@@ -42,8 +42,9 @@ function around(site, call, lie) {
 
 const scripts = new Map();
 const folder = new URL('../../dist/queue/lua/', import.meta.url);
+const lua = (file) => readFileSync(new URL(file, folder), 'utf8');
 for (const file of readdirSync(folder)) {
-  const text = readFileSync(new URL(file, folder));
+  const text = lua(file).replace(/^-- Uses: +(\w+)$/m, (_, part) => lua(`${part}.lua`));
   scripts.set(createHash('sha1').update(text).digest('hex'), file.replace('.lua', ''));
 }
 
