@@ -123,6 +123,7 @@ function mysqlSettings(url: string): Knex.MySql2ConnectionConfig {
     charset: 'utf8mb4',
     timezone: 'Z',
     dateStrings: true,
+    flags: '-FOUND_ROWS', // rows that a statement leaves as they are do not count as changed
     connectTimeout: 10_000,
     // Statements that carry their values are not searched for placeholders.
     queryFormat: (sql: string, values: Parameters<typeof mysql.format>[1][] = []) =>

@@ -132,14 +132,15 @@ export class Ledger {
     await this.facts.write('generation', generation, 'replace');
   }
 
-  /** Enters points as queued; those that have a row are left as they are. */
-  async insertQueued(rows: readonly NewRow[], incarnation = this.incarnation): Promise<void> {
-    if (rows.length === 0) return;
+  /** Enters points as queued; those that have a row are left as they are. Answers whether none had one. */
+  async insertQueued(rows: readonly NewRow[], incarnation = this.incarnation): Promise<boolean> {
+    if (rows.length === 0) return true;
     const now = timeOf(isoNow());
     const columns = ['hash', 'code', ...this.parameters, 'previous_hash', 'depth', 'state', 'queued_at', 'start_time'];
     const values = rows.map((row) => [...this.identity(row), 'queue', now, now]);
     // Not `insert ignore`: that would swallow errors in the data too.
-    await this.insert(columns, values, `${this.onDuplicate} hash = ${this.incoming('hash')}`, incarnation);
+    const leave = this.mysql ? `${this.onDuplicate} hash = values(hash)` : 'on conflict (hash) do nothing';
+    return (await this.insert(columns, values, leave, incarnation)) === rows.length;
   }
 
   /**
@@ -283,16 +284,8 @@ export class Ledger {
   }
 
   private select() {
-    return this.db(this.table).select(
-      'hash',
-      'code',
-      'previous_hash',
-      'depth',
-      'state',
-      'stable',
-      'attempts',
-      'out_path',
-    );
+    const columns = ['hash', 'code', 'previous_hash', 'depth', 'state', 'stable', 'attempts', 'out_path'];
+    return this.db(this.table).select(columns);
   }
 
   private identity({ hash, code, previous_hash, depth }: NewRow): SqlValue[] {
@@ -317,24 +310,26 @@ export class Ledger {
     ];
   }
 
-  /** One statement for all rows, unless they are too long for one. The hash comes first. */
+  /** One statement for all rows, unless they are too long for one. The hash comes first. Answers how many rows it changed. */
   private async insert(
     columns: readonly string[],
     rows: readonly SqlValue[][],
     conflict: string,
     incarnation: string,
-  ): Promise<void> {
+  ): Promise<number> {
+    let changed = 0;
     const names = columns.map((column) => this.quoted(column)).join(', ');
     const values = rows.map((row) => `(${row.map((value) => this.literal(value)).join(',')})`);
     for (const [first = '', ...others] of inStatements(values)) {
       const some = [this.only(incarnation, first), ...others].join(',');
       try {
-        await this.write(`insert into ${this.quoted(this.table)} (${names}) values ${some} ${conflict}`);
+        changed += await this.write(`insert into ${this.quoted(this.table)} (${names}) values ${some} ${conflict}`);
       } catch (error) {
         if (error instanceof Unavailable || !(await this.isReplaced(incarnation))) throw error;
         throw this.replaced();
       }
     }
+    return changed;
   }
 
   /**
@@ -366,8 +361,10 @@ export class Ledger {
     return literal(value, this.mysql ? 'mysql' : 'sqlite');
   }
 
-  private async write(statement: string): Promise<void> {
-    await ask(this.db.raw(statement));
+  /** Answers how many rows a statement changed. */
+  private async write(statement: string): Promise<number> {
+    const answer = await ask(this.db.raw(statement));
+    return this.mysql ? answer[0].affectedRows : answer.changes;
   }
 
   private get onDuplicate(): string {

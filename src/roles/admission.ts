@@ -1,7 +1,9 @@
-import type { Ledger } from '../ledger/ledger.js';
+import type { Ledger, PointRow } from '../ledger/ledger.js';
 import type { Admission, Batch } from '../queue/batches.js';
 import { type Decoded, decodeTravel, encode, type Travel } from '../queue/messages.js';
 import type { Member } from './member.js';
+import { elementOf } from './proposals.js';
+import { parentPaths } from './rebuild.js';
 import { sort } from './settling.js';
 import { written } from './table.js';
 
@@ -21,19 +23,38 @@ export async function admit(member: Member, ledger: Ledger, batch: Batch, table:
     previous_hash: facts.previous_hash ?? null,
     depth: facts.depth,
   }));
-  if (!(await written(member, ledger, batch, () => ledger.insertQueued(rows, table)))) return;
-  const settled = await member.insist(() => settledRoots(ledger, decoded));
+  let allNew = false;
+  const insert = async () => {
+    allNew = await ledger.insertQueued(rows, table);
+  };
+  if (!(await written(member, ledger, batch, insert))) return;
+  const elements = allNew ? new Map() : await member.insist(() => elementsOfRows(ledger, decoded));
   const admissions = decoded.map(({ point, facts }): Admission => {
-    const element = settled.has(point.hash) ? null : encode(point.code, facts);
-    return { hash: point.hash, element };
+    const element = elements.get(point.hash);
+    return { hash: point.hash, element: element === undefined ? encode(point.code, facts) : element };
   });
   // Should a rebuild come between, it has set this batch aside, or it counts in the new generation: each point enters once.
   await member.insist(() => member.batches.admit(batch, admissions, malformed));
 }
 
-/** Roots may be pushed again after they were settled; what a stable point proposes was never seen. */
-async function settledRoots(ledger: Ledger, decoded: readonly Decoded<Travel>[]): Promise<Set<string>> {
-  const roots = decoded.filter(({ facts }) => facts.previous_hash === undefined).map(({ point }) => point.hash);
-  const rows = await ledger.find(roots);
-  return new Set(rows.filter(({ state }) => state === 'completed' || state === 'error').map(({ hash }) => hash));
+/**
+ * By hash, what points travel as whose rows others made: a root pushed again once it was settled not at all; one that two points
+ * proposed as its row says, as that is what its own proposals are held against.
+ */
+async function elementsOfRows(
+  ledger: Ledger,
+  decoded: readonly Decoded<Travel>[],
+): Promise<Map<string, string | null>> {
+  const rows = new Map((await ledger.find(decoded.map(({ point }) => point.hash))).map((row) => [row.hash, row]));
+  const elements = new Map<string, string | null>();
+  const others: PointRow[] = [];
+  for (const { point, facts } of decoded) {
+    const row = rows.get(point.hash);
+    if (!row) continue;
+    if (row.state === 'completed' || row.state === 'error') elements.set(row.hash, null);
+    else if (row.depth !== facts.depth || row.previous_hash !== (facts.previous_hash ?? null)) others.push(row);
+  }
+  const paths = await parentPaths(ledger, others);
+  for (const row of others) elements.set(row.hash, elementOf(row, paths.get(row.previous_hash ?? '') ?? null));
+  return elements;
 }

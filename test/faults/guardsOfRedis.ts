@@ -152,10 +152,17 @@ export const guardsOfRedis: readonly Guard[] = [
     test: 'integration/batches.test.ts > admission > lets a root in once, however often it is pushed',
   },
   {
+    guard: 'a point travels as its row says, as its own proposals are held against that',
+    file: 'roles/admission.ts',
+    text: 'row.depth !== facts.depth || row.previous_hash !== (facts.previous_hash ?? null)',
+    without: 'false',
+    test: 'integration/batches.test.ts > admission > lets a point travel as its row says, whoever made that',
+  },
+  {
     guard: 'a settled root is not run again',
     file: 'roles/admission.ts',
-    text: 'settled.has(point.hash) ? null : encode(point.code, facts)',
-    without: 'encode(point.code, facts)',
+    text: `if (row.state === 'completed' || row.state === 'error') elements.set(row.hash, null);`,
+    without: 'if (false) {}',
     test: 'integration/batches.test.ts > admission > runs no point whose row is settled',
   },
   {

@@ -3,6 +3,7 @@ import { Ledger } from '../../src/ledger/ledger.js';
 import type { Batch } from '../../src/queue/batches.js';
 import { beat } from '../../src/queue/fleet.js';
 import { proposalLists, reportLists, type SourceList } from '../../src/queue/keys.js';
+import { encode } from '../../src/queue/messages.js';
 import { admit } from '../../src/roles/admission.js';
 import { nextReports, settle } from '../../src/roles/settling.js';
 import { Unavailable } from '../../src/support/errors.js';
@@ -126,6 +127,18 @@ describe('admission', () => {
     await admit(member, ledger, (await member.batches.take('main_sql_Q', 9)) as Batch, ledger.incarnation);
     expect(places(await redis.lrange(keys.list('main_Q'), 0, -1))).toEqual([5, 3]);
     expect(await seenIn(session)).toMatchObject({ seen: 2, waiting: 0, damage: [] });
+  });
+
+  test('lets a point travel as its row says, whoever made that', async () => {
+    const { member, ledger, session, redis, keys } = await openLine(server);
+    await ledger.settle([{ ...settledRow(at(2), true, null), out_path: '/runs/2' }]);
+    const proposal = (parent: number, depth: number) =>
+      encode(at(3).code, { previous_hash: at(parent).hash, previous_path: `/runs/${parent}`, depth });
+    await member.leases.propose([{ hash: at(3).hash, element: proposal(4, 7) }]);
+    await ledger.insertQueued([{ hash: at(3).hash, code: at(3).code, previous_hash: at(2).hash, depth: 1 }]);
+    await admit(member, ledger, (await member.batches.take('main_sql_Q', 9)) as Batch, ledger.incarnation);
+    expect(await redis.lrange(keys.list('main_Q'), 0, -1)).toEqual([proposal(2, 1)]);
+    expect(await seenIn(session)).toMatchObject({ seen: 1, waiting: 0, damage: [] });
   });
 
   test('runs no point whose row is settled', async () => {

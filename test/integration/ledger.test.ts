@@ -29,8 +29,8 @@ describe.each(['SQLite', 'MariaDB'])('a row in %s', (kind) => {
 
   test('is one, however often its point enters', async () => {
     const ledger = await emptyLedger();
-    await ledger.insertQueued([queuedRow(4)]);
-    await ledger.insertQueued([queuedRow(4), queuedRow(5, 4)]);
+    expect(await ledger.insertQueued([queuedRow(4)])).toBe(true);
+    expect(await ledger.insertQueued([queuedRow(4), queuedRow(5, 4)])).toBe(false);
     expect(await ledger.find([hash, at(5).hash])).toHaveLength(2);
     expect((await ledger.counts()).states).toEqual({ queue: 2, running: 0, error: 0, completed: 0 });
   });
