@@ -54,10 +54,7 @@ async function watch(bench: Workbench, looks: number, intervalMs: number): Promi
       stop.quiet.throwIfAborted();
     };
     await killWhenIdle(command, looks, between, (seen, inRow) => {
-      const owned = Object.entries(seen.lists).filter(([, length]) => length > 0);
-      say(
-        inRow > 0 ? `empty, ${inRow} of ${looks}` : `not empty: ${owned.map(([list, n]) => `${list} ${n}`).join(', ')}`,
-      );
+      say(inRow > 0 ? `empty, ${inRow} of ${looks}` : `not empty: ${owned(seen)}`);
     });
     say('nothing is left: the kill switch is on');
   };
@@ -66,6 +63,18 @@ async function watch(bench: Workbench, looks: number, intervalMs: number): Promi
   } finally {
     unhook();
   }
+}
+
+/** What owns points, with how many. */
+function owned({ lists, leases, batches, waiting }: Look): string {
+  const owners: [string, number][] = [
+    ...Object.entries(lists),
+    ['leases', leases],
+    ...Object.entries(batches).map(([list, size]): [string, number] => [`taken from ${list}`, size]),
+    ['proposed and not yet admitted', waiting],
+  ];
+  const named = owners.filter(([, size]) => size > 0).map(([owner, size]) => `${owner} ${size}`);
+  return named.join(', ') || 'a rebuild goes on';
 }
 
 function say(text: string): void {

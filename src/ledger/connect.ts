@@ -1,11 +1,14 @@
 import knex, { type Knex } from 'knex';
 import mysql from 'mysql2';
+import { pause } from '../support/bell.js';
 import { messageOf, Unavailable, UsageError } from '../support/errors.js';
+import { inTime } from '../support/patience.js';
 import { type CloudSqlInstance, cloudSqlConnector, cloudSqlStream } from './cloudSql.js';
 import { sqliteClient } from './sqlite.js';
 
 /** Milliseconds that one statement may take; passes over the whole table are read in pages. */
 const statementMs = 60_000;
+const closeMs = 1000;
 
 /** Conditions of MySQL, MariaDB, SQLite and their connections that pass: the same statement may succeed later. */
 const passingCodes = new Set([
@@ -37,6 +40,15 @@ const passingCodes = new Set([
   'ER_DBACCESS_DENIED_ERROR',
   'ER_BAD_DB_ERROR',
   'ER_NO_SUCH_TABLE',
+  'ER_ERROR_DURING_COMMIT',
+  'ER_CHECKREAD',
+  'ER_LOCK_TABLE_FULL',
+  'ER_UNKNOWN_COM_ERROR', // what a node of a Galera cluster says while it has no part in it
+  'ER_NET_READ_ERROR',
+  'ER_NET_READ_INTERRUPTED',
+  'ER_NET_ERROR_ON_WRITE',
+  'ER_NET_WRITE_INTERRUPTED',
+  'ER_NET_FCNTL_ERROR',
   'SQLITE_BUSY',
   'SQLITE_LOCKED',
   'SQLITE_FULL',
@@ -129,6 +141,21 @@ function mysqlSettings(url: string): Knex.MySql2ConnectionConfig {
     queryFormat: (sql: string, values: Parameters<typeof mysql.format>[1][] = []) =>
       values.length === 0 ? sql : mysql.format(sql, values),
   } as Knex.MySql2ConnectionConfig;
+}
+
+/** Statements that hang are not waited for. */
+export async function disconnect(db: Knex): Promise<void> {
+  const closed = new AbortController();
+  await Promise.race([db.destroy().finally(() => closed.abort()), pause(closeMs, closed.signal)]);
+}
+
+export function hasTable(db: Knex, name: string): Promise<boolean> {
+  return askInTime(db.schema.hasTable(name));
+}
+
+/** As `ask`, for what cannot be given a limit of time itself. */
+export function askInTime<T>(query: PromiseLike<T>): Promise<T> {
+  return inTime(ask(query), statementMs);
 }
 
 /** Runs statements; what may pass becomes `Unavailable`. */

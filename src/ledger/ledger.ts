@@ -2,7 +2,7 @@ import { randomUUID } from 'node:crypto';
 import type { Knex } from 'knex';
 import { isoNow } from '../support/clock.js';
 import { Unavailable, UsageError } from '../support/errors.js';
-import { ask, connectDatabase, isMysql } from './connect.js';
+import { ask, askInTime, connectDatabase, disconnect, hasTable, isMysql } from './connect.js';
 import { Facts } from './facts.js';
 import { clip, inStatements, literal, type SqlValue, timeOf } from './literals.js';
 import type { Counts, ErrorChoice, NewRow, PointRow, RawRow, RunningRow, SettledRow, State } from './rows.js';
@@ -60,7 +60,7 @@ export class Ledger {
   }
 
   close(): Promise<void> {
-    return this.db.destroy();
+    return disconnect(this.db);
   }
 
   /**
@@ -100,10 +100,10 @@ export class Ledger {
 
   /** Opens the table that is there; answers the fingerprint of its search. `Unavailable` while there is no table. */
   async open(): Promise<string> {
-    if (!(await this.hasTable(this.table))) {
+    if (!(await hasTable(this.db, this.table))) {
       throw new Unavailable(`table ${this.table} is not there yet; sql-client -c creates it`);
     }
-    if (!(await this.hasTable(this.facts.table))) throw this.foreign();
+    if (!(await hasTable(this.db, this.facts.table))) throw this.foreign();
     const facts = await this.facts.all();
     const version = Number(facts.get('schema_version'));
     if (version > schemaVersion) {
@@ -189,15 +189,16 @@ export class Ledger {
   }
 
   /**
-   * Makes some errored rows live again, and answers them; called again, the next ones. Their attempts count on, so that a
-   * late report of the old ones is told apart.
+   * Makes some errored rows beyond that hash live again, and answers them in the order of their hashes. Their attempts count on,
+   * so that a late report of the old ones is told apart.
    */
-  async requeueErrors(choice: ErrorChoice, most: number): Promise<PointRow[]> {
-    return ask(
+  async requeueErrors(choice: ErrorChoice, after: string, most: number): Promise<PointRow[]> {
+    return askInTime(
       this.db.transaction(async (within) => {
         const rows: PointRow[] = await this.select()
           .transacting(within)
           .where({ state: 'error', ...(choice.kind === undefined ? {} : { error_kind: choice.kind }) })
+          .andWhere('hash', '>', after)
           .modify((query) => {
             if (choice.message !== undefined) query.andWhereRaw('instr(error_msg, ?) > 0', [choice.message]);
           })
@@ -380,11 +381,7 @@ export class Ledger {
   }
 
   private async refuseForeign(): Promise<void> {
-    if ((await this.hasTable(this.table)) && !(await this.hasTable(this.facts.table))) throw this.foreign();
-  }
-
-  private hasTable(name: string): Promise<boolean> {
-    return ask(this.db.schema.hasTable(name));
+    if ((await hasTable(this.db, this.table)) && !(await hasTable(this.db, this.facts.table))) throw this.foreign();
   }
 
   private foreign(): UsageError {

@@ -1,5 +1,5 @@
 import type { Knex } from 'knex';
-import { ask, connectDatabase } from './connect.js';
+import { ask, connectDatabase, disconnect } from './connect.js';
 import type { SettledRow, State } from './ledger.js';
 
 /** A whole row, for people and files. */
@@ -68,7 +68,7 @@ export class Reader {
   }
 
   close(): Promise<void> {
-    return this.db.destroy();
+    return disconnect(this.db);
   }
 
   /** Rows in the order of their hashes, page by page: whatever the table's size, one page is in memory. */

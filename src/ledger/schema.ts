@@ -1,5 +1,5 @@
 import type { Knex } from 'knex';
-import { ask, isMysql } from './connect.js';
+import { ask, hasTable, isMysql } from './connect.js';
 
 /** Raised when a column is added; `sql-client -c` gives an older table the columns that it lacks. */
 export const schemaVersion = 1;
@@ -37,7 +37,7 @@ const columns: Readonly<Record<string, Add>> = {
 
 /** Creates the points' table where it is absent. */
 export async function createPointTable(db: Knex, name: string, parameters: readonly string[]): Promise<void> {
-  if (await ask(db.schema.hasTable(name))) return;
+  if (await hasTable(db, name)) return;
   const mysql = isMysql(db);
   await quietly(
     db.schema.createTable(name, (table) => {
@@ -65,7 +65,7 @@ export async function addLaterColumns(db: Knex, name: string): Promise<void> {
 
 /** Creates the table of facts about the search where it is absent: name → text. */
 export async function createMetaTable(db: Knex, name: string): Promise<void> {
-  if (await ask(db.schema.hasTable(name))) return;
+  if (await hasTable(db, name)) return;
   await quietly(
     db.schema.createTable(name, (table) => {
       table.string('name', 64).primary();

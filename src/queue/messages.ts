@@ -3,7 +3,7 @@ import { NotAPoint, type Point, type Space } from '../space/space.js';
 /** The version that this program writes; it reads all up to it. */
 const messageVersion = 1;
 /** An element longer than this is malformed, whatever it says. */
-const longestElement = 1 << 20;
+export const longestElement = 1 << 20;
 const longestPath = 1024;
 
 /** What travels with a point on its way to a run. */

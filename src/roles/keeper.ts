@@ -25,7 +25,7 @@ export async function draining(member: Member): Promise<boolean> {
 
 /** What one master does on a clock, while admission goes on: it keeps the search open and whole, and closes it. */
 export class Keeper {
-  private sweptAt = 0;
+  private adoptedAt = 0;
   private sqlAskedAt = 0;
   private readonly damping = new Damping();
   private readonly sweepMs: number;
@@ -47,15 +47,23 @@ export class Keeper {
     await member.opened();
   }
 
+  /** Dead workers are looked for by themselves: their points run elsewhere also while the database is away. */
   async keep(): Promise<void> {
+    await Promise.all([
+      this.onAClock(Math.min(lookMs, this.sweepMs), async () => {
+        await this.check();
+        await this.adoptInTime();
+      }),
+      this.onAClock(this.sweepMs, () => sweep(this.member, this.sweepMs)),
+    ]);
+  }
+
+  private async onAClock(everyMs: number, duty: () => Promise<unknown>): Promise<void> {
     const { member } = this;
     const { stop } = member;
     while (!stop.quiet.aborted || (await draining(member))) {
-      await member.insist(async () => {
-        await this.check();
-        await this.sweepInTime();
-      }, stop.abort);
-      await pause(Math.min(lookMs, this.sweepMs), stop.drains ? stop.abort : stop.quiet);
+      await member.insist(duty, stop.abort);
+      await pause(everyMs, stop.drains ? stop.abort : stop.quiet);
     }
   }
 
@@ -123,11 +131,11 @@ export class Keeper {
     return entered;
   }
 
-  private async sweepInTime(): Promise<void> {
+  /** Takes up what has no owner: strays, and proposals of masters that died. */
+  private async adoptInTime(): Promise<void> {
     const now = performance.now();
-    if (now - this.sweptAt < this.sweepMs) return;
-    await sweep(this.member, this.sweepMs);
-    this.sweptAt = now;
+    if (now - this.adoptedAt < this.sweepMs) return;
+    this.adoptedAt = now;
     const table = this.ledger.incarnation;
     const strays = await this.member.batches.take('processing_Q:strays', admissionSize);
     if (strays) await admit(this.member, this.ledger, strays, table);

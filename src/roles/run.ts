@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import { type RunMetadata, writeMetadata } from '../artifacts/metadata.js';
 import type { ArtifactStore } from '../artifacts/store.js';
 import type { Lease } from '../queue/leases.js';
-import { encode, type Report, type Travel } from '../queue/messages.js';
+import { encode, longestElement, type Report, type Travel } from '../queue/messages.js';
 import type { Attempt, Outcome, Simulator } from '../simulators/simulator.js';
 import type { Point } from '../space/space.js';
 import { isoNow, monotonicMs } from '../support/clock.js';
@@ -16,6 +16,12 @@ import type { Member } from './member.js';
 export class LeaseLost extends Error {
   override name = 'LeaseLost';
 }
+
+const tooLong = {
+  kind: 'error',
+  errorKind: 'program',
+  message: `its result is longer than ${longestElement} characters as JSON: keep big things in files`,
+} as const;
 
 interface Surroundings {
   member: Member;
@@ -121,8 +127,19 @@ export class Run {
     return this.insist(() => this.around.store.save(output, this.point.hash, this.lease.token));
   }
 
-  private insist<T>(call: () => Promise<T>): Promise<T> {
-    return this.around.member.insist(call, this.signal);
+  /** What was begun with files ends before they are removed. */
+  private async insist<T>(call: () => Promise<T>): Promise<T> {
+    let begun: Promise<unknown> | undefined;
+    const begin = () => {
+      const calling = call();
+      begun = calling.catch(() => {}); // told by insist
+      return calling;
+    };
+    try {
+      return await this.around.member.insist(begin, this.signal);
+    } finally {
+      await begun;
+    }
   }
 
   private ending(outcome: Outcome, out_path?: string): RunEnding {
@@ -147,6 +164,7 @@ export class Run {
       complete_msg: message,
     };
     const element = encode(this.point.code, report);
+    if (element.length > longestElement) return this.failing(tooLong, { ...this.news(), ...this.times(), out_path });
     const { token } = this.lease;
     if (!stable) return { token, arrival: 'complete1_sql_Q', element };
     const parent = { point: this.point, depth, outPath: out_path ?? null };

@@ -74,14 +74,17 @@ export async function retryErrors(command: OneShot, ledger: Ledger, choice: Erro
   refuseOther(search, await command.insist(() => ledger.open()));
   const leases = new Leases(session, search);
   let put = 0;
-  for (;;) {
-    // Should a rebuild come between, the rows are live in SQL, and the rebuild or the next closure pass queues them.
+  for (let last = ''; ; ) {
     const generation = await command.insist(() => session.generation());
-    const rows = await command.insist(() => ledger.requeueErrors(choice, retryAtOnce));
+    const rows = await command.insist(() => ledger.requeueErrors(choice, last, retryAtOnce));
     if (rows.length === 0) return put;
     const paths = await command.insist(() => parentPaths(ledger, rows));
     const elements = rows.map((row) => elementOf(row, paths.get(row.previous_hash ?? '') ?? null));
-    await leases.requeue(elements, generation);
+    await leases.requeue(elements, generation).catch((error: unknown) => {
+      // Their rows are live in SQL: a rebuild that came between, or the next closure pass, queues them.
+      if (!(error instanceof Unavailable)) throw error;
+    });
     put += rows.length;
+    last = rows.at(-1)?.hash ?? last;
   }
 }

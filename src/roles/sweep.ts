@@ -6,8 +6,10 @@ const mostAtOnce = 200;
 
 /** Returns points whose leases expired, quarantines those whose workers keep vanishing, and collects strays of processing_Q. */
 export async function sweep(member: Member, intervalMs: number): Promise<void> {
-  const expired = await member.leases.expired(intervalMs, mostAtOnce);
-  if (expired.length > 0) {
+  for (let all = false; !all; ) {
+    const expired = await member.leases.expired(intervalMs, mostAtOnce);
+    all = expired.length < mostAtOnce;
+    if (expired.length === 0) break;
     const endings = expired.map((lease) => endingOf(member, lease));
     const renewed = await member.leases.reclaim(endings);
     const still = endings.filter(({ token }) => !renewed.includes(token));
@@ -26,7 +28,8 @@ export async function sweep(member: Member, intervalMs: number): Promise<void> {
 function endingOf(member: Member, { token, element }: Lease): Ending {
   const { space, losses } = member.search;
   try {
-    const { point, facts } = decodeTravel(element, space);
+    const { point, facts, byHand } = decodeTravel(element, space);
+    if (byHand) return { token, arrival: 'main_sql_Q' };
     const lost = [...new Set([...(facts.lost ?? []), workerOf(token)])];
     if (lost.length < losses) return { token, arrival: 'main_Q', element: encode(point.code, { ...facts, lost }) };
     const { previous_hash, depth, attempt = 1 } = facts;

@@ -85,7 +85,7 @@ export class WorkerRole {
       (tokens) => this.lost(tokens),
       (error) => this.fail(error),
     );
-    this.bench = new Bench(member, simulator, store);
+    this.bench = new Bench(member, simulator, store, () => this.nothingLeft());
   }
 
   /** Serves until it is stopped, or until the search is over. Answers whether it was over. */
@@ -95,6 +95,7 @@ export class WorkerRole {
       if (!(await member.join())) return false;
       await member.opened();
       await this.bench.ready();
+      if (this.nothingLeft()) return true;
       if (this.simulator.keepsFiles && this.options.storeIsLocal) await this.warnOfOtherHosts();
       member.log.info({ slots: this.options.concurrency }, 'serving: points run here');
       await this.serveUntilStopped();
@@ -104,6 +105,11 @@ export class WorkerRole {
       await this.simulator.close();
       await this.store.close();
     }
+  }
+
+  /** Whether this worker is to end because the search is over. */
+  private nothingLeft(): boolean {
+    return this.options.exitWhenDone && this.member.searchClosed && this.held.size === 0;
   }
 
   private async warnOfOtherHosts(): Promise<void> {
@@ -157,7 +163,7 @@ export class WorkerRole {
         wait = shortestPauseMs;
         continue;
       }
-      if (this.options.exitWhenDone && member.searchClosed && this.held.size === 0) {
+      if (this.nothingLeft()) {
         this.over = true;
         return;
       }
@@ -298,7 +304,8 @@ export class WorkerRole {
   }
 }
 
-const scratchPrefix = 'atmos-fleet-runs-';
+/** By user: what another's left, this one cannot remove. */
+const scratchPrefix = `atmos-fleet-runs-${process.getuid?.() ?? 0}-`;
 
 /** A scratch folder of this worker's own, gone when it ends; those of workers that were killed go now. */
 export async function withScratch<T>(parent: string, use: (folder: string) => Promise<T>): Promise<T> {

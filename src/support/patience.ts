@@ -4,6 +4,29 @@ import type { Logger } from './logger.js';
 
 const firstPauseMs = 100;
 const longestPauseMs = 2000;
+const graceMs = 2000;
+
+/**
+ * What a call answers, unless its time is up before (`Unavailable`), or the signal was aborted some time ago (its reason): what is
+ * nearly done is better not left half known.
+ */
+export function inTime<T>(call: Promise<T>, limitMs: number, signal?: AbortSignal): Promise<T> {
+  return new Promise((resolve, reject) => {
+    const timers: NodeJS.Timeout[] = [];
+    const after = (ms: number, act: () => void) => void timers.push(setTimeout(act, ms));
+    const aborted = () => after(graceMs, () => reject(signal?.reason));
+    if (limitMs !== Number.POSITIVE_INFINITY) {
+      after(limitMs, () => reject(new Unavailable(`no answer within ${Math.round(limitMs / 1000)} s`)));
+    }
+    if (signal?.aborted) aborted();
+    else signal?.addEventListener('abort', aborted);
+    const over = () => {
+      timers.forEach(clearTimeout);
+      signal?.removeEventListener('abort', aborted);
+    };
+    call.then(resolve, reject).finally(over);
+  });
+}
 
 /**
  * Waits for services that are not there (yet): asks again with backoff and jitter, and says so once an outage, however many
@@ -18,14 +41,17 @@ export class Patience {
     private readonly limitMs = Number.POSITIVE_INFINITY,
   ) {}
 
-  /** Calls until the service answers, the limit is over, or the signal ends it; other errors pass through. */
+  /**
+   * Calls until the service answers, the limit is over, or the signal ends it; other errors pass through. A call that hangs then
+   * is left to itself.
+   */
   async insist<T>(call: () => Promise<T>, signal?: AbortSignal): Promise<T> {
     const giveUpAt = performance.now() + this.limitMs;
     let met: string | undefined;
     for (let wait = firstPauseMs; ; wait = Math.min(wait * 2, longestPauseMs)) {
       signal?.throwIfAborted();
       try {
-        const answer = await call();
+        const answer = await inTime(call(), giveUpAt - performance.now(), signal);
         if (met !== undefined) this.over(met);
         return answer;
       } catch (error) {

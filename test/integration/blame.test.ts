@@ -6,7 +6,7 @@ import { Run } from '../../src/roles/run.js';
 import { sweep } from '../../src/roles/sweep.js';
 import { openedFrom, readyLedger } from '../../src/roles/table.js';
 import type { Outcome, Simulator } from '../../src/simulators/simulator.js';
-import { UsageError } from '../../src/support/errors.js';
+import { MachineFault, UsageError } from '../../src/support/errors.js';
 import { temporaryFolder } from '../support/folder.js';
 import { at, line, lineSearch, memberOf, openLine, seenIn, travelling } from '../support/line.js';
 import { type RedisServer, startRedis } from '../support/redis.js';
@@ -69,6 +69,27 @@ describe('a point whose worker vanished', () => {
     });
   });
 
+  test('is admitted anew where somebody had pushed it past its row', async () => {
+    const { search, member, session, redis, keys } = await openLine(server);
+    await member.leases.requeue([at(4).code], await session.generation());
+    const [lease] = await memberOf(search).leases.lease(1);
+    await redis.zadd(keys.leases, 1, lease?.token as string);
+    await redis.hset(keys.search, 'reclaim_from', 0);
+    await sweep(member, 5000);
+    expect(await redis.lrange(keys.list('main_sql_Q'), 0, -1)).toEqual([at(4).code]);
+  });
+
+  test('is queued again by one sweep, however many there are', async () => {
+    const { member, session, redis, keys } = await openLine(server);
+    const many = Array.from({ length: 450 }, (_, attempt) => travelling(4, { attempt: attempt + 1 }));
+    await member.leases.requeue(many, await session.generation());
+    const leases = await member.leases.lease(many.length);
+    await redis.zadd(keys.leases, ...leases.flatMap(({ token }) => [1, token]));
+    await redis.hset(keys.search, 'reclaim_from', 0);
+    await sweep(member, 5000);
+    expect(await seenIn(session)).toMatchObject({ leases: 0, lists: { main_Q: many.length } });
+  });
+
   test('again holds it against the point once', async () => {
     const { id, queued } = await swept({ lost: ['one'] }, true);
     expect(queued?.lost).toEqual(['one', id]);
@@ -94,6 +115,13 @@ describe('a run', () => {
     const { arrival, element = '' } = await ended(broken, { depth: 0, attempt: 3 });
     expect(arrival).toBe('error_sql_Q');
     expect(decodeReport(element, line).facts).toMatchObject({ attempt: 3, error_kind: 'program', error_msg: 'broken' });
+  });
+
+  test('whose result no message can hold has failed', async () => {
+    const outputs = Object.fromEntries(Array.from({ length: 40_000 }, (_, index) => [`output_${index}`, 1e20]));
+    const { arrival, element = '' } = await ended({ kind: 'completed', stable: true, outputs }, { depth: 0 });
+    expect(arrival).toBe('main_Q');
+    expect(decodeTravel(element, line).facts).toEqual({ depth: 0, attempt: 2 });
   });
 
   test('that fails has a fresh allowance after its errors were put back', async () => {
@@ -127,6 +155,35 @@ describe('a machine that cannot run points', () => {
       faults(bench, 2);
     };
     expect(await benchAfter(between)).toBeUndefined();
+  });
+});
+
+describe('a benched worker', () => {
+  /** One that cannot be prepared. */
+  async function benched(prepare: () => Promise<void>, over = () => false) {
+    const member = memberOf(lineSearch(server));
+    const ready = new Bench(member, { ...simulatorOf(broken), prepare }, await store(), over).ready();
+    return { member, ready };
+  }
+
+  test('has nothing to wait for once the search is over', async () => {
+    let over = false;
+    const { member, ready } = await benched(
+      async () => {
+        throw new MachineFault('no Docker');
+      },
+      () => over,
+    );
+    await until(() => member.facts.benched === 'no Docker', 'it is benched');
+    over = true;
+    await ready;
+  });
+
+  test('ends when it is told to, also while its machine is prepared', async () => {
+    const { member, ready } = await benched(() => new Promise(() => {}));
+    member.stop.now('the test is over');
+    await ready;
+    expect(member.said).toEqual([]);
   });
 });
 

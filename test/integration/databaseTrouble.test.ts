@@ -197,12 +197,17 @@ describe('what a database says', () => {
     ask(Promise.reject(Object.assign(new Error('refused'), { code, errno })));
 
   test.each([
+    ['ER_CHECKREAD', 1020],
     ['ER_DISK_FULL', 1021],
     ['ER_CON_COUNT_ERROR', 1040],
+    ['ER_UNKNOWN_COM_ERROR', 1047],
     ['ER_SERVER_SHUTDOWN', 1053],
     ['ER_RECORD_FILE_FULL', 1114],
     ['ER_NO_SUCH_TABLE', 1146],
+    ['ER_NET_READ_INTERRUPTED', 1159],
+    ['ER_ERROR_DURING_COMMIT', 1180],
     ['ER_LOCK_WAIT_TIMEOUT', 1205],
+    ['ER_LOCK_TABLE_FULL', 1206],
     ['ER_LOCK_DEADLOCK', 1213],
     ['ER_OPTION_PREVENTS_STATEMENT', 1290],
     ['ER_QUERY_INTERRUPTED', 1317],

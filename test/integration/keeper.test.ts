@@ -2,8 +2,10 @@ import { beforeAll, describe, expect, test } from 'vitest';
 import { Ledger } from '../../src/ledger/ledger.js';
 import { close, look } from '../../src/queue/look.js';
 import { Keeper } from '../../src/roles/keeper.js';
-import { at, line, type Opened, openLine, places, queuedRow, seenIn, travelling } from '../support/line.js';
+import { Unavailable } from '../../src/support/errors.js';
+import { at, line, type Opened, openLine, places, queue, queuedRow, seenIn, travelling } from '../support/line.js';
 import { type RedisServer, startRedis } from '../support/redis.js';
+import { atEnd } from '../support/scope.js';
 import { searchedRows, settledRow } from '../support/searched.js';
 import { until } from '../support/until.js';
 
@@ -71,7 +73,7 @@ describe('a master rebuilds a Redis', () => {
     const opened = await openLine(server, { rows: [settledRow(at(4), null, null)], leaseMs: 1 });
     const { session, ledger } = opened;
     await close(session, (await look(session)).moves);
-    await ledger.requeueErrors({}, 1);
+    await ledger.requeueErrors({}, '', 1);
     await looks(opened);
     expect(reasons(opened)).toEqual(['SQL has 1 live points that Redis lacks']);
   });
@@ -129,5 +131,25 @@ describe('a search is closed', () => {
     const opened = await openLine(server);
     await looks(opened);
     expect(await seenIn(opened.session)).toMatchObject({ closed: false });
+  });
+});
+
+describe('a master whose database is away', () => {
+  test('still returns the points of workers that vanished', async () => {
+    class Away extends Ledger {
+      override generation(): Promise<undefined> {
+        throw new Unavailable('the database is away');
+      }
+    }
+    const opened = await openLine(server, { leaseMs: 600 });
+    const { member, databaseUrl, redis, keys } = opened;
+    await queue(opened, 4);
+    await member.leases.lease(1);
+    const ledger = new Away(databaseUrl, 'points', line.names);
+    atEnd(() => ledger.close());
+    const keeping = new Keeper(member, ledger, false).keep();
+    await until(async () => (await redis.llen(keys.list('main_Q'))) === 1, 'the point is back');
+    member.stop.now('the test is over');
+    await expect(keeping).rejects.toThrow('the test is over');
   });
 });

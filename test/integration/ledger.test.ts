@@ -78,7 +78,8 @@ describe.each(['SQLite', 'MariaDB'])('a row in %s', (kind) => {
   test('that is put back after an error counts its attempts on, so that a late report of the old one is told apart', async () => {
     const ledger = await emptyLedger();
     await ledger.settle([settledRow(at(4), null, null), settledRow(at(5), true, root)]);
-    expect((await ledger.requeueErrors({}, 10)).map((row) => row.hash)).toEqual([hash]);
+    expect(await ledger.requeueErrors({}, hash, 10)).toEqual([]);
+    expect((await ledger.requeueErrors({}, '', 10)).map((row) => row.hash)).toEqual([hash]);
     await ledger.settle([root]);
     expect(await rowIn(ledger)).toMatchObject({ state: 'queue', stable: null, attempts: 2 });
   });

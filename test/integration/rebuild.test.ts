@@ -46,14 +46,27 @@ describe('a rebuild', () => {
     expect(await ledger.find([at(4).hash])).toMatchObject([{ state: 'completed', stable: false }]);
   });
 
-  test('waits for the reports that another client has taken', async () => {
-    const opened = await openLine(server);
-    const { ledger, search, redis, keys } = opened;
-    await ledger.insertQueued([queuedRow(4)]);
-    await redis.lpush(keys.list('complete1_sql_Q'), travelling(4));
-    await memberOf({ ...search, leaseMs: 300 }).batches.take('complete1_sql_Q', 1);
+  test.each(['', ', also when the size of its batch was lost'])(
+    'waits for the reports that another client has taken%s',
+    async (lost) => {
+      const opened = await openLine(server);
+      const { ledger, search, redis, keys } = opened;
+      await ledger.insertQueued([queuedRow(4)]);
+      await redis.lpush(keys.list('complete1_sql_Q'), travelling(4));
+      await memberOf({ ...search, leaseMs: 300 }).batches.take('complete1_sql_Q', 1);
+      if (lost) await redis.del(keys.taken);
+      await rebuildLine(opened);
+      expect(await placesIn(opened, 'main_Q')).toEqual([]);
+    },
+  );
+
+  test('counts anew what maxPoints keeps out', async () => {
+    const opened = await openLine(server, { maxPoints: 1, rows: [settledRow(at(4), true, null)] });
+    expect(await seenIn(opened.session)).toMatchObject({ seen: 1, dropped: 2 });
     await rebuildLine(opened);
-    expect(await placesIn(opened, 'main_Q')).toEqual([]);
+    expect(await seenIn(opened.session)).toMatchObject({ seen: 1, dropped: 2 });
+    await rebuildLine({ ...opened, member: memberOf({ ...opened.search, maxPoints: 3 }) });
+    expect(await seenIn(opened.session)).toMatchObject({ seen: 3, dropped: 0 });
   });
 
   test('takes over a batch whose mark was lost', async () => {

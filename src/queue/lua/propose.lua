@@ -11,6 +11,7 @@ elseif redis.call('HGET', search, 'generation') ~= ARGV[1] then
   return redis.error_reply('GENERATION changed')
 end
 local entered, dropped = enter(seen, waiting, list, most_points, 3)
+if lock and dropped > 0 then redis.call('HINCRBY', search, 'dropped', dropped) end
 if not lock and entered > 0 then
   redis.call('HINCRBY', search, 'known', entered)
   redis.call('HINCRBY', search, 'proposed', entered)
