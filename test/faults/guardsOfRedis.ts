@@ -325,9 +325,16 @@ export const guardsOfRedis: readonly Guard[] = [
   {
     guard: 'a rebuild leaves no generation while it goes on',
     file: 'queue/lua/suspend.lua',
-    text: `redis.call('HDEL', search, 'generation')`,
+    text: `redis.call('HDEL', search, 'generation', 'dropped')`,
     without: '',
     test: 'integration/rebuild.test.ts > a rebuild > lets nothing move while it goes on',
+  },
+  {
+    guard: 'a batch of reports is waited for, also where its size was lost',
+    file: 'queue/lua/suspend.lua',
+    text: `redis.call('HSETNX', taken, id, 0)`,
+    without: '',
+    test: 'integration/rebuild.test.ts > a rebuild > waits for the reports that another client has taken, also when the size of its batch was lost',
   },
   {
     guard: 'of two masters one rebuilds',

@@ -51,8 +51,8 @@ export const guardsOfSql: readonly Guard[] = [
   {
     guard: '`insertQueued` changes no present row',
     file: 'ledger/ledger.ts',
-    text: `hash = \${this.incoming('hash')}\``,
-    without: `state = \${this.incoming('state')}\``,
+    text: `'on conflict (hash) do nothing'`,
+    without: `'on conflict (hash) do update set depth = excluded.depth'`,
     test: 'integration/ledger.test.ts > a row in SQLite > that is there stays as it is when its point enters again',
   },
   {
@@ -105,9 +105,16 @@ export const guardsOfSql: readonly Guard[] = [
     test: 'integration/ledger.test.ts > a row in SQLite > that is put back after an error counts its attempts on, so that a late report of the old one is told apart',
   },
   {
+    guard: '`insertQueued` changes no present row in MySQL',
+    file: 'ledger/ledger.ts',
+    text: 'hash = values(hash)',
+    without: 'depth = values(depth)',
+    test: 'integration/ledger.test.ts > a row in MariaDB > that is there stays as it is when its point enters again',
+  },
+  {
     guard: 'a table of somebody else is not taken for the search’s',
     file: 'ledger/ledger.ts',
-    text: 'if (!(await this.hasTable(this.facts.table))) throw this.foreign();',
+    text: 'if (!(await hasTable(this.db, this.facts.table))) throw this.foreign();',
     without: '',
     test: 'integration/ledger.test.ts > a row in SQLite > is not written into a table of somebody else, nor is that dropped',
   },
