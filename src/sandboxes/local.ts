@@ -58,7 +58,7 @@ export class LocalSandbox implements Sandbox {
 
   async close(): Promise<void> {
     await this.slots.close();
-    await removeDirectory(this.own);
+    await removeDirectory(this.own).catch(() => {}); // the next start on this machine removes it
   }
 
   private async removeLeftovers(): Promise<void> {

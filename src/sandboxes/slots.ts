@@ -14,37 +14,63 @@ export interface KeptCell extends Cell {
 export class Slots {
   private readonly warm = new Map<number, Promise<KeptCell | undefined>>();
   private closed = false;
+  /** What went wrong with ending a cell: no matter of the run that it served, so the next use tells it. */
+  private fault: unknown;
 
   constructor(private readonly make: (slot: number) => Promise<KeptCell>) {}
 
   async use<T>(slot: number, work: (cell: Cell) => Promise<T>): Promise<T> {
-    const kept = this.warm.get(slot);
-    this.warm.delete(slot);
-    const cell = (await kept) ?? (await this.make(slot));
+    const cell = await this.cellFor(slot);
     let value: T;
     try {
       value = await work(cell);
     } catch (error) {
-      await cell.end();
+      await this.end(cell);
       throw error;
     }
     // A result need not wait until its cell is ready for the next.
-    if (cell.usable && !this.closed && !this.warm.has(slot)) this.warm.set(slot, settled(cell));
-    else await cell.end();
+    if (cell.usable && !this.closed && !this.warm.has(slot)) this.warm.set(slot, this.settled(cell));
+    else await this.end(cell);
     return value;
   }
 
+  /** Ends all cells. What cannot be ended now goes by itself, or at the next start. */
   async close(): Promise<void> {
     this.closed = true;
     const cells = await Promise.all(this.warm.values());
     this.warm.clear();
-    await Promise.all(cells.map((cell) => cell?.end()));
+    await Promise.all(cells.map((cell) => cell && this.end(cell)));
   }
-}
 
-/** The cell, ready for its next use; undefined, and ended, if it cannot be. */
-async function settled(cell: KeptCell): Promise<KeptCell | undefined> {
-  if (await cell.settle().catch(() => false)) return cell;
-  await cell.end();
-  return undefined;
+  private async cellFor(slot: number): Promise<KeptCell> {
+    this.tellFault();
+    const warm = this.warm.get(slot);
+    this.warm.delete(slot);
+    const cell = await warm;
+    if (cell?.usable) return cell;
+    if (cell) await this.end(cell);
+    this.tellFault();
+    return this.make(slot);
+  }
+
+  /** The cell, ready for its next use; undefined, and ended, if it cannot be, whatever the reason. */
+  private async settled(cell: KeptCell): Promise<KeptCell | undefined> {
+    if (await cell.settle().catch(() => false)) return cell;
+    await this.end(cell);
+    return undefined;
+  }
+
+  private async end(cell: KeptCell): Promise<void> {
+    try {
+      await cell.end();
+    } catch (error) {
+      this.fault = error;
+    }
+  }
+
+  private tellFault(): void {
+    const { fault } = this;
+    this.fault = undefined;
+    if (fault !== undefined) throw fault;
+  }
 }

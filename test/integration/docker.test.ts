@@ -14,6 +14,7 @@ import { MachineFault } from '../../src/support/errors.js';
 import { certificates } from '../support/certificates.js';
 import { temporaryDirectory } from '../support/directories.js';
 import { busyboxImage, containersOf, dockerEngine } from '../support/docker.js';
+import { EngineProxy } from '../support/engineProxy.js';
 import { registryWith } from '../support/registry.js';
 
 vi.setConfig({ testTimeout: 60_000, hookTimeout: 120_000 });
@@ -339,5 +340,22 @@ describe('the engine', () => {
     await expect(sandboxWith().prepare()).rejects.toThrow(
       /^Docker cannot be reached as DOCKER_HOST and DOCKER_CERT_PATH say: .*ca\.pem/,
     );
+  });
+
+  it('costs a run that has ended nothing by going away, and says so at the next', async () => {
+    const proxy = await EngineProxy.start();
+    const sandbox = sandboxWith();
+    await sandbox.prepare();
+    proxy.fateOf = (request) => void (/\/top[ ?]/.test(request) && proxy.away());
+    expect(await outputOf(sandbox, 'echo fine')).toBe('fine');
+    const next = sandbox.use(0, async () => {});
+    await expect(next).rejects.toThrow(MachineFault);
+    await expect(next).rejects.toThrow('No Docker engine answers');
+    proxy.fateOf = () => undefined;
+    await proxy.back();
+    expect(await outputOf(sandbox, 'echo again')).toBe('again');
+    proxy.away();
+    await sandbox.close();
+    await expect.poll(() => containersOf(), { timeout: 20_000 }).toEqual([]);
   });
 });
