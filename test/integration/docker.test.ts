@@ -152,10 +152,10 @@ describe('a container', () => {
 describe('the results of a command', () => {
   const signal = new AbortController().signal;
   const results = ['some/one', 'two', 'missing'];
-  const leave = 'mkdir -p some; echo first >some/one; head -c 300000 /dev/zero >two; echo printed; exit 3';
+  const leaving = 'mkdir -p some; echo first >some/one; head -c 300000 /dev/zero >two; echo printed; exit 3';
 
   /** What a command leaves behind where `tar` is what the script says, to a shell that would take its own else. */
-  async function left(tar?: string): Promise<Execution> {
+  async function left(tar?: string, leave = leaving): Promise<Execution> {
     const sandbox = sandboxWith();
     await sandbox.prepare();
     return sandbox.use(0, async (cell) => {
@@ -190,12 +190,54 @@ describe('the results of a command', () => {
     expect([...files.values()].map(({ length }) => length)).toEqual([6, 300_000]);
   });
 
+  it('are fetched in peace: nothing strikes a command that has ended', async () => {
+    const proxy = await EngineProxy.start();
+    const sandbox = sandboxWith();
+    await sandbox.prepare();
+    const lease = new AbortController();
+    proxy.fateOf = (request) => void (/^GET .*missing/.test(request) && lease.abort(new Error('lease lost')));
+    const ending = await sandbox.use(0, async (cell) => {
+      const command = { argv: ['true'], timeoutSeconds: 60, signal: lease.signal, results: ['missing'] };
+      const ended = await cell.execute(command);
+      expect(lease.signal.aborted).toBe(true);
+      expect(await run(cell, 'echo its container lives')).toMatchObject({ log: 'its container lives\n' });
+      return ended.ending;
+    });
+    expect(ending).toBe('exited');
+  });
+
+  it.each([
+    ['126', undefined],
+    ['127', undefined],
+    ['126', 'nowhere'],
+    ['127', 'nowhere'],
+  ])('do not make the status %s of a program a fault of the machine, tar being %s', async (status, tar) => {
+    const execution = await left(tar, `echo in the midst of a run; exit ${status}`);
+    expect({ status: execution.status, log: execution.log }).toEqual({
+      status: Number(status),
+      log: 'in the midst of a run\n',
+    });
+  });
+
+  it('come from the command in PATH, not from a file of its name', async () => {
+    const sandbox = sandboxWith();
+    await sandbox.prepare();
+    const { status, log } = await sandbox.use(0, async (cell) => {
+      await run(cell, 'touch echo');
+      return cell.execute({ argv: ['echo', 'printed'], timeoutSeconds: 60, signal, results });
+    });
+    expect({ status, log }).toEqual({ status: 0, log: 'printed\n' });
+  });
+
   it('blame the machine where there is no such command, or no shell to run it', async () => {
     const sandbox = sandboxWith();
     await sandbox.prepare();
     const started = (argv: string[], environment = {}) =>
       sandbox.use(0, (cell) => cell.execute({ argv, environment, timeoutSeconds: 60, signal, results }));
     await expect(started(['./model.run'])).rejects.toThrow(/cannot start '\.\/model\.run': .*not found/);
+    await expect(started(['model'])).rejects.toThrow(/cannot start 'model': .*not found/);
+    await expect(started(['/etc/passwd'])).rejects.toThrow(/cannot start '\/etc\/passwd': .*Permission denied/);
+    await expect(started(['/etc'])).rejects.toThrow(/cannot start '\/etc': .*Permission denied/);
     await expect(started(['./model.run'], { PATH: '/nowhere' })).rejects.toThrow('it must hold the program sh');
   });
 });

@@ -87,13 +87,18 @@ export async function firstFile(archive: Readable, mostBytes: number): Promise<B
   return undefined;
 }
 
-/** The first bytes of each regular file, by name; of an archive that is cut short or garbled, the whole ones before. */
-export async function wholeFiles(archive: Readable, mostBytes: number): Promise<Map<string, Buffer>> {
+/** The first bytes of those regular files, by name; of an archive that is cut short or garbled, the whole ones before. */
+export async function wholeFiles(
+  archive: Readable,
+  wanted: readonly string[],
+  mostBytes: number,
+): Promise<Map<string, Buffer>> {
   const files = new Map<string, Buffer>();
   try {
     for await (const entry of entriesOf(archive)) {
-      const content = await firstBytes(entry, mostBytes);
-      if (entry.header.type === 'file') files.set(entry.header.name, content);
+      const { name, type } = entry.header;
+      if (type === 'file' && wanted.includes(name)) files.set(name, await firstBytes(entry, mostBytes));
+      else entry.resume();
     }
   } catch {
     // What is missing is asked for by itself.

@@ -11,9 +11,14 @@ import { ask, askFor, engineFault } from './engine.js';
 
 /**
  * A command, and after it its results on standard output: another command costs the engine as much as copying one file.
- * `$0` are the results' paths, with blanks between.
+ * `$0` are the results' paths, with blanks between. Something comes on standard output if the command could be started.
  */
-const withResults = '"$@" >&2; status=$?; set -f; tar -cf - $0 2>/dev/null; exit $status';
+const withResults = [
+  'case $1 in */*) [ -f "$1" ] && [ -x "$1" ];; *) command -v "$1" >/dev/null;; esac || exec "$@"',
+  '"$@" >&2; status=$?',
+  'set -f; tar -cf - $0 2>/dev/null || echo',
+  'exit $status',
+].join('; ');
 
 /** Statuses that a shell gives for a command it cannot start; the engine gives them as well. */
 const cannotStart = new Set([126, 127]);
@@ -126,12 +131,19 @@ export class DockerCell implements KeptCell {
       setTimeout(() => stream.destroy(), endMilliseconds).unref();
     });
     const archive = new PassThrough();
-    const sent = wholeFiles(archive, mostBytesRead);
+    const sent = wholeFiles(archive, results, mostBytesRead);
+    let started = results.length === 0;
+    const onStdout = (bytes: Buffer): void => {
+      started = true;
+      if (results.length === 0) watch.log.add(bytes);
+      else if (archive.writable) archive.write(bytes);
+    };
     try {
-      await Promise.race([outputOf(stream, watch, results.length > 0 && archive), this.endOf(exec, over.signal)]);
+      await Promise.race([outputOf(stream, watch, onStdout), this.endOf(exec, over.signal)]);
+      watch.close(); // no time-out strikes a command that has ended
       archive.end();
       if (watch.killed) return { ...watch.ended(killedStatus), files: new Map() };
-      const ending = await this.examine(exec, watch, command);
+      const ending = await this.examine(exec, watch, command, started);
       return { ...ending, files: await this.resultsIn(await sent, results) };
     } finally {
       over.abort();
@@ -161,10 +173,15 @@ export class DockerCell implements KeptCell {
     }
   }
 
-  private async examine(exec: Docker.Exec, watch: Watch, { argv, results }: Command): Promise<Ending> {
+  private async examine(
+    exec: Docker.Exec,
+    watch: Watch,
+    { argv, results }: Command,
+    started: boolean,
+  ): Promise<Ending> {
     const found = await askFor('asking how a command ended', () => exec.inspect());
     const status = found?.Running === false ? (found.ExitCode ?? killedStatus) : killedStatus;
-    if (found && (found.Pid === 0 || results) && cannotStart.has(status)) {
+    if (found && (found.Pid === 0 || !started) && cannotStart.has(status)) {
       const why = found.Pid === 0 && results ? 'it must hold the program sh' : watch.ended(status).log.trim();
       throw new MachineFault(`The image ${this.options.image} cannot start '${argv[0]}': ${why}`);
     }
@@ -205,12 +222,9 @@ export async function removeContainer(container: Docker.Container): Promise<void
   );
 }
 
-/** Resolves when the output of a command ends. All of it is logged, but what is an archive on standard output. */
-function outputOf(stream: Duplex, watch: Watch, archive: PassThrough | false): Promise<void> {
-  const frames = new Demultiplexer((bytes, from) => {
-    if (archive && from === 'stdout') archive.writable && archive.write(bytes);
-    else watch.log.add(bytes);
-  });
+/** Resolves when the output of a command ends. Standard error is logged. */
+function outputOf(stream: Duplex, watch: Watch, onStdout: (bytes: Buffer) => void): Promise<void> {
+  const frames = new Demultiplexer((bytes, from) => (from === 'stdout' ? onStdout(bytes) : watch.log.add(bytes)));
   stream.on('data', (chunk: Buffer) => frames.add(chunk));
   return new Promise((resolve, reject) => {
     stream.once('end', resolve);
