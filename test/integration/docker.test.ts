@@ -400,4 +400,20 @@ describe('the engine', () => {
     await sandbox.close();
     await expect.poll(() => containersOf(), { timeout: 20_000 }).toEqual([]);
   });
+
+  it('is the machine that is at fault where it breaks off in the middle of a copy', async () => {
+    const proxy = await EngineProxy.start();
+    const sandbox = sandboxWith();
+    await sandbox.prepare();
+    proxy.fateOf = (request) => (/^GET .*archive/.test(request) ? { cutAfter: 100_000 } : undefined);
+    const to = await temporaryDirectory();
+    const copies = [(cell: Cell) => cell.take('output', to), (cell: Cell) => cell.read('output/large')];
+    for (const copyOut of copies) {
+      const copy = sandbox.use(0, async (cell) => {
+        await run(cell, 'mkdir output; head -c 300000 /dev/zero >output/large');
+        await copyOut(cell);
+      });
+      await expect(copy).rejects.toThrow(MachineFault);
+    }
+  });
 });

@@ -1,5 +1,4 @@
-import { createWriteStream } from 'node:fs';
-import { mkdir, open } from 'node:fs/promises';
+import { mkdir, open, writeFile } from 'node:fs/promises';
 import { dirname, join, posix } from 'node:path';
 import { Readable, type Writable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
@@ -72,7 +71,7 @@ export async function unpack(archive: Readable, to: string): Promise<boolean> {
       const target = join(to, inside);
       await onDisk('copying files out of a run', async () => {
         await mkdir(dirname(target), { recursive: true });
-        await pipeline(entry, createWriteStream(target));
+        await writeFile(target, entry as AsyncIterable<Buffer>); // a pipeline from an entry that broke off would never end
       });
     } else entry.resume();
   }

@@ -7,7 +7,7 @@ import type { KeptCell } from '../slots.js';
 import { Watch } from '../watch.js';
 import { firstFile, packed, unpack, wholeFiles } from './archive.js';
 import { Demultiplexer } from './demux.js';
-import { ask, askFor, engineFault } from './engine.js';
+import { ask, askFor, copySilenceSeconds, engineFault, readAll } from './engine.js';
 
 /**
  * A command, and after it its results on standard output: another command costs the engine as much as copying one file.
@@ -78,17 +78,19 @@ export class DockerCell implements KeptCell {
     const archive = packed(copies, !this.options.checkout);
     const unread = new Promise<never>((_, reject) => archive.once('error', reject));
     const sent = this.container.putArchive(archive, { path: this.directory });
-    await ask('copying files into a container', () => Promise.race([sent, unread]));
+    try {
+      await ask('copying files into a container', () => Promise.race([sent, unread]));
+    } finally {
+      archive.destroy(); // what is not sent would hold its file
+    }
   }
 
   async take(from: string, to: string): Promise<boolean> {
-    const archive = await this.archive(from);
-    return archive ? unpack(archive, to) : false;
+    return (await this.copyOut(from, (archive) => unpack(archive, to))) ?? false;
   }
 
-  async read(path: string): Promise<Buffer | undefined> {
-    const archive = await this.archive(path);
-    return archive && firstFile(archive, mostBytesRead);
+  read(path: string): Promise<Buffer | undefined> {
+    return this.copyOut(path, (archive) => firstFile(archive, mostBytesRead));
   }
 
   /**
@@ -195,11 +197,11 @@ export class DockerCell implements KeptCell {
     return watch.ended(status, `its container ended with it, with status ${end.value}`);
   }
 
-  private archive(path: string): Promise<Readable | undefined> {
-    return askFor('copying files out of a container', async () => {
-      const archive = await this.container.getArchive({ path: `${this.directory}/${path}` });
-      return archive as Readable;
-    });
+  /** What is read of a path's archive; undefined where there is no such path. */
+  private async copyOut<T>(path: string, read: (archive: Readable) => Promise<T>): Promise<T | undefined> {
+    const doing = 'copying files out of a container';
+    const archive = await askFor(doing, () => this.container.getArchive({ path: `${this.directory}/${path}` }));
+    return archive && readAll(doing, archive as Readable, copySilenceSeconds, read);
   }
 
   /** Where the engine refuses, the container still goes by itself once its lifeline is cut. */

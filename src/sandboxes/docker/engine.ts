@@ -1,11 +1,13 @@
+import type { Readable } from 'node:stream';
 import Docker from 'dockerode';
 import { MachineFault, messageOf } from '../../support/errors.js';
 
 /** Longest time that the engine may take to answer, s. */
 const deadlineSeconds = 60;
 
-/** Longest silence of a pull, s. */
-export const silenceSeconds = 300;
+/** Longest silence in the middle of a copy, and of a pull, s. */
+export const copySilenceSeconds = 60;
+export const pullSilenceSeconds = 300;
 
 /** The engine that `DOCKER_HOST` names, by Docker's own variables, or the one on this machine. */
 export function connect(): Docker {
@@ -41,6 +43,25 @@ export async function askFor<T>(doing: string, question: () => Promise<T>): Prom
       throw error;
     }),
   );
+}
+
+/** Reads what the engine sends. Throws `MachineFault` where it breaks off, cannot be read, or nothing comes for too long. */
+export async function readAll<T>(
+  doing: string,
+  stream: Readable,
+  silenceSeconds: number,
+  read: (stream: Readable) => Promise<T>,
+): Promise<T> {
+  const silent = () => stream.destroy(new Error(`nothing came for ${silenceSeconds} s`));
+  const silence = setTimeout(silent, silenceSeconds * 1000);
+  stream.on('data', () => silence.refresh());
+  try {
+    return await read(stream);
+  } catch (error) {
+    throw engineFault(doing, stream.errored ?? error);
+  } finally {
+    clearTimeout(silence);
+  }
 }
 
 export function engineFault(doing: string, error: unknown): MachineFault {

@@ -2,7 +2,7 @@ import { createInterface } from 'node:readline';
 import type { Readable } from 'node:stream';
 import type Docker from 'dockerode';
 import { MachineFault } from '../../support/errors.js';
-import { ask, askFor, engineFault, silenceSeconds } from './engine.js';
+import { ask, askFor, pullSilenceSeconds, readAll } from './engine.js';
 import { credentialsFor } from './registry.js';
 
 export type PullPolicy = 'missing' | 'always' | 'never';
@@ -51,27 +51,17 @@ async function pull(engine: Docker, name: string, note: (sentence: string) => vo
   const doing = `pulling the image ${one}`;
   note(doing);
   const stream = await ask(doing, () => engine.pull(one, authconfig ? { authconfig } : {}));
-  await follow(stream as Readable, new Report(doing, note)).catch((error) => {
-    throw engineFault(doing, error);
-  });
+  const report = new Report(doing, note);
+  await readAll(doing, stream as Readable, pullSilenceSeconds, (progress) => follow(progress, report));
   note(`pulled the image ${one}`);
 }
 
-/** Reads a pull's progress to its end. Throws where it tells of an error, and when it is silent for too long. */
+/** Reads a pull's progress to its end. Throws where it tells of an error. */
 async function follow(stream: Readable, report: Report): Promise<void> {
-  const silence = setTimeout(
-    () => stream.destroy(new Error(`the registry was silent for ${silenceSeconds} s`)),
-    silenceSeconds * 1000,
-  );
-  try {
-    for await (const line of createInterface(stream)) {
-      silence.refresh();
-      const progress: Progress = line === '' ? {} : JSON.parse(line);
-      if (progress.error !== undefined) throw new Error(progress.error);
-      report.add(progress);
-    }
-  } finally {
-    clearTimeout(silence);
+  for await (const line of createInterface(stream)) {
+    const progress: Progress = line === '' ? {} : JSON.parse(line);
+    if (progress.error !== undefined) throw new Error(progress.error);
+    report.add(progress);
   }
 }
 
