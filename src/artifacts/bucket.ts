@@ -7,7 +7,7 @@ import { type Bucket, type File, Storage } from '@google-cloud/storage';
 import { MachineFault, messageOf, Unavailable } from '../support/errors.js';
 import { onDisk, regularFiles } from '../support/files.js';
 import { metadataFile, parseMetadata } from './metadata.js';
-import { type ArtifactStore, runPath, runPathOf, type StoredRun } from './store.js';
+import { type ArtifactStore, isRunOf, runPath, runPathOf, type StoredRun } from './store.js';
 
 /** Files from this size on are uploaded so that a second try goes on where the first one broke off, bytes. */
 const resumableFrom = 8 * 1024 * 1024;
@@ -98,13 +98,15 @@ export class BucketStore implements ArtifactStore {
 }
 
 /** The runs below a prefix, at whatever depth; an empty one means the whole bucket. */
-export async function* runsInBucket(bucketName: string, prefix: string): AsyncGenerator<StoredRun> {
+export async function* runsInBucket(bucketName: string, prefix: string, name: string): AsyncGenerator<StoredRun> {
   const bucket = openBucket(bucketName);
   const reading = `reading metadata from gs://${bucketName}`;
   const files: AsyncIterable<File> = bucket.getFilesStream(prefix === '' ? {} : { prefix: `${prefix}/` });
   try {
     yield* mapped(metadataOnly(files), readsAtOnce, async (file): Promise<StoredRun> => {
-      const outPath = `gs://${bucketName}/${posix.dirname(file.name)}`;
+      const path = posix.dirname(file.name);
+      const outPath = `gs://${bucketName}/${path}`;
+      if (!isRunOf(name, path.slice(prefix === '' ? 0 : prefix.length + 1))) return { outPath, foreign: true };
       const [content] = await attempt(reading, () => file.download());
       try {
         return { outPath, metadata: parseMetadata(content.toString()) };

@@ -4,7 +4,7 @@ import { messageOf } from '../support/errors.js';
 import { copyFiles, onDisk, regularFiles, removeDirectory } from '../support/files.js';
 import { hasEnded, thisProcess } from '../support/owner.js';
 import { metadataFile, parseMetadata } from './metadata.js';
-import { type ArtifactStore, runPath, runPathOf, type StoredRun } from './store.js';
+import { type ArtifactStore, isRunOf, runPath, runPathOf, type StoredRun } from './store.js';
 
 const incoming = '.incoming';
 
@@ -51,12 +51,16 @@ export class FolderStore implements ArtifactStore {
 }
 
 /** The runs below a folder, at whatever depth. */
-export async function* runsInFolder(folder: string): AsyncGenerator<StoredRun> {
+export async function* runsInFolder(folder: string, name: string): AsyncGenerator<StoredRun> {
   const root = resolve(folder);
   for await (const path of regularFiles(root)) {
     if (!path.endsWith(`/${metadataFile}`) && path !== metadataFile) continue;
     const outPath = dirname(join(root, path));
     if (runPathOf(outPath) === undefined) continue;
+    if (!isRunOf(name, dirname(path))) {
+      yield { outPath, foreign: true };
+      continue;
+    }
     try {
       yield { outPath, metadata: parseMetadata(await readFile(join(root, path), 'utf8')) };
     } catch (error) {

@@ -13,12 +13,12 @@ export async function createArtifactStore(url: string, name: string): Promise<Ar
   return new BucketStore(place.bucket, place.prefix, name);
 }
 
-/** The runs stored below a prefix: a store's URL, alone or with the name of a search. */
-export async function* storedRuns(prefix: string): AsyncGenerator<StoredRun> {
+/** The runs stored below a prefix, a store's URL alone or with the name of the search; of other searches only that they are there. */
+export async function* storedRuns(prefix: string, name: string): AsyncGenerator<StoredRun> {
   const place = placeOf(prefix);
-  if (place.kind === 'folder') return yield* runsInFolder(place.folder);
+  if (place.kind === 'folder') return yield* runsInFolder(place.folder, name);
   const { runsInBucket } = await import('./bucket.js');
-  yield* runsInBucket(place.bucket, place.prefix);
+  yield* runsInBucket(place.bucket, place.prefix, name);
 }
 
 function placeOf(url: string): Place {

@@ -1,7 +1,7 @@
 import type { RunMetadata } from './metadata.js';
 
-/** A stored run, as a listing finds it; `problem` where its metadata cannot be read. */
-export type StoredRun = { outPath: string; metadata: RunMetadata } | { outPath: string; problem: string };
+/** A stored run, as a listing finds it; `problem` where its metadata cannot be read, `foreign` where it is another search's. */
+export type StoredRun = { outPath: string } & ({ metadata: RunMetadata } | { problem: string } | { foreign: true });
 
 /**
  * Keeps the files of runs under `<prefix>/<name>/<hash>/<token>/`, each run whole or not at all. Throws `MachineFault`
@@ -31,4 +31,10 @@ export function runPath(hash: string, token: string): string {
 export function runPathOf(outPath: string): string | undefined {
   const [token = '', hash = ''] = outPath.split('/').reverse();
   return hashPattern.test(hash) && tokenPattern.test(token) ? `${hash}/${token}` : undefined;
+}
+
+/** Whether what lies there below a prefix is a run of the search of that name, whose own place or its parent the prefix is. */
+export function isRunOf(name: string, inside: string): boolean {
+  const run = runPathOf(inside);
+  return run !== undefined && (inside === run || inside === `${name}/${run}`);
 }

@@ -34,7 +34,7 @@ export function sqlClientCommand(cli: Argv): Argv {
         .option('import', {
           type: 'string',
           requiresArg: true,
-          describe: 'rebuild rows from the runs stored below a prefix (file:… or gs://…), and end',
+          describe: "rebuild rows from this search's runs stored below a prefix (file:… or gs://…), and end",
         })
         .alias({ c: 'create', r: 'reset', m: 'master' })
         .conflicts('import', ['m', 'r'])
@@ -102,20 +102,26 @@ async function serve(bench: Workbench, serving: Serving): Promise<void> {
 }
 
 async function importFrom(prefix: string, bench: Workbench, create: boolean): Promise<void> {
-  const runs = storedRuns(prefix);
+  const { name } = bench.search;
+  const runs = storedRuns(prefix, name);
   const ledger = ledgerOf(bench.config);
   try {
     await asOneShot(bench, async (command) => {
       if (create) await command.insist(() => ledger.create(bench.search.definition));
-      const { completed, errors, queued, unreadable } = await importRuns(
+      const { completed, errors, queued, unreadable, foreign } = await importRuns(
         command,
         ledger,
         runs,
         bench.config.run.attempts,
       );
-      process.stdout.write(
-        `imported ${completed} completed points and ${errors} errors; ${queued} are queued again, ${unreadable} runs could not be read\n`,
-      );
+      const found = completed + errors + queued + unreadable > 0;
+      const lines = [
+        found
+          ? `imported ${completed} completed points and ${errors} errors; ${queued} are queued again, ${unreadable} runs could not be read`
+          : `found no run of ${name} in ${prefix}, nor in a folder ${name} there`,
+        ...(foreign > 0 ? [`passed over ${foreign} runs of other searches`] : []),
+      ];
+      process.stdout.write(`${lines.join('\n')}\n`);
     });
   } finally {
     await ledger.close();

@@ -14,6 +14,8 @@ export interface Imported {
   /** Failed before their allowance was spent: they are queued again. */
   queued: number;
   unreadable: number;
+  /** Runs of other searches, passed over. */
+  foreign: number;
 }
 
 /**
@@ -28,7 +30,7 @@ export async function importRuns(
 ): Promise<Imported> {
   const { search, log } = command;
   refuseOther(search, await command.insist(() => ledger.open()));
-  const imported: Imported = { completed: 0, errors: 0, queued: 0, unreadable: 0 };
+  const imported: Imported = { completed: 0, errors: 0, queued: 0, unreadable: 0, foreign: 0 };
   let settled: SettledRow[] = [];
   let queued: NewRow[] = [];
   const write = async () => {
@@ -39,14 +41,14 @@ export async function importRuns(
   };
   for await (const run of bestOfEach(readable(runs))) {
     const { metadata, outPath } = run;
-    if (metadata.outcome === 'completed') imported.completed++;
-    else if (metadata.attempt >= attempts) imported.errors++;
-    else {
+    const { outcome, attempt } = metadata;
+    if (outcome === 'error' && attempt < attempts) {
       imported.queued++;
       queued.push(rowOf(metadata));
-      continue;
+    } else {
+      imported[outcome === 'completed' ? 'completed' : 'errors']++;
+      settled.push(settledRowOf(metadata, outPath));
     }
-    settled.push(settledRowOf(metadata, outPath));
     if (settled.length + queued.length >= rowsAtOnce) await write();
   }
   await write();
@@ -56,6 +58,10 @@ export async function importRuns(
 
   async function* readable(all: AsyncIterable<StoredRun>): AsyncGenerator<ReadableRun> {
     for await (const run of all) {
+      if ('foreign' in run) {
+        imported.foreign++;
+        continue;
+      }
       const problem = 'problem' in run ? run.problem : mismatch(run.metadata);
       if (problem === undefined) {
         yield run as ReadableRun;

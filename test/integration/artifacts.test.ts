@@ -121,18 +121,22 @@ describe.each(places)('a $kind of artifacts', ({ root, outPathOf }) => {
     await expect(createArtifactStore(await root(), '../earth')).rejects.toThrow(UsageError);
   });
 
-  it('lists the metadata of all runs below a prefix', async () => {
+  it('lists the metadata of the runs of a search, and tells of others', async () => {
     const { url, store } = await made();
     const outPaths: string[] = [];
     for (const token of ['token-1', 'token-2', 'token-3', 'token-4', 'token-5']) {
       outPaths.push(await store.save(await filesOfRun(token), hash, token));
     }
     const other = await createArtifactStore(url, 'earth2');
-    await other.save(await filesOfRun('token-6'), hash, 'token-6');
-    const runs = await all(storedRuns(`${url}/earth`));
-    expect(runs.map(({ outPath }) => outPath).sort()).toEqual(outPaths);
+    const foreign = { outPath: await other.save(await filesOfRun('token-6'), hash, 'token-6'), foreign: true };
+    const byPath = (one: { outPath: string }, two: { outPath: string }) => (one.outPath < two.outPath ? -1 : 1);
+    const runs = (await all(storedRuns(`${url}/earth`, 'earth'))).sort(byPath);
+    expect(runs.map(({ outPath }) => outPath)).toEqual(outPaths);
     expect(runs).toContainEqual({ outPath: outPaths[0], metadata: metadata('token-1') });
-    expect(await all(storedRuns(url))).toHaveLength(6);
+    const asked: string[] = [];
+    server.disturb = (_, { pathname }) => void asked.push(decodeURIComponent(pathname));
+    expect((await all(storedRuns(url, 'earth'))).sort(byPath)).toEqual([...runs, foreign].sort(byPath));
+    expect(asked.filter((path) => path.includes('token-6'))).toEqual([]);
   });
 });
 
@@ -163,7 +167,7 @@ describe('the folder of artifacts', () => {
     const broken = join(root, 'earth', hash, 'token-2');
     await mkdir(broken, { recursive: true });
     await writeFile(join(broken, metadataFile), '{"version": 1}');
-    expect(await all(storedRuns(`file://${root}`))).toEqual([
+    expect(await all(storedRuns(`file://${root}`, 'earth'))).toEqual([
       { outPath: broken, problem: expect.stringContaining('parameters') },
     ]);
   });
@@ -232,7 +236,7 @@ describe('the bucket of artifacts', () => {
     await expect(bucket().save(await filesOfRun('token-1'), hash, 'token-1')).rejects.toThrow(MachineFault);
     expect([...server.objects.keys()]).toEqual([`earth/${hash}/token-1/solution`]);
     expect(await bucket().fetch(`gs://models/earth/${hash}/token-1`, await temporaryDirectory())).toBe(false);
-    expect(await all(storedRuns('gs://models'))).toEqual([]);
+    expect(await all(storedRuns('gs://models', 'earth'))).toEqual([]);
   });
 
   it('says what is at fault: the account, the name, or the service', async () => {

@@ -1,8 +1,14 @@
-import { writeFileSync } from 'node:fs';
+import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
+import type { RunMetadata } from '../../src/artifacts/metadata.js';
+import type { StoredRun } from '../../src/artifacts/store.js';
+import type { Ledger } from '../../src/ledger/ledger.js';
+import { importRuns } from '../../src/roles/importing.js';
+import type { OneShot } from '../../src/roles/oneShot.js';
 import { Fleet, type Row } from '../support/fleet.js';
-import { startRedis } from '../support/redis.js';
+import { at, lineSearch } from '../support/line.js';
+import { type RedisServer, startRedis } from '../support/redis.js';
 
 /** Stable where a + b is at most 0.4; writes a file that its neighbours could start from. */
 const program = `
@@ -47,4 +53,36 @@ test('sql-client --import rebuilds the rows of a lost database from the files of
   );
   expect((await fleet.rows()).map(told)).toEqual(rows);
   expect(await fleet.run('verify')).toMatchObject({ status: 0 });
+
+  fleet.config.database = { url: Fleet.sqliteUrl() };
+  const other = join(fleet.folder, 'results', 'other', 'f'.repeat(32), 'token');
+  mkdirSync(other, { recursive: true });
+  writeFileSync(join(other, 'run_metadata.json'), 'not read');
+  const again = await fleet.run('sql-client', '-c', '1', '--import', `file:${join(fleet.folder, 'results')}`);
+  expect(again.stdout).toBe(`${imported.stdout}passed over 1 runs of other searches\n`);
+  expect((await fleet.rows()).map(told)).toEqual(rows);
+  const none = await fleet.run('sql-client', '-c', '1', '--import', `file:${join(fleet.folder, 'results', 'other')}`);
+  expect(none.stdout).toMatch(/imported 0 completed points and 0 errors; .* 1 runs could not be read\n$/);
+  const elsewhere = await fleet.run('sql-client', '-c', '1', '--import', `file:${fleet.folder}`);
+  expect(elsewhere.stdout).toMatch(/^found no run of import in file:.*\npassed over \d+ runs of other searches\n$/);
+});
+
+test('an import holds no more rows than it writes at once, also of points that are queued again', async () => {
+  const search = lineSearch({ url: 'redis://127.0.0.1:1' } as RedisServer);
+  const { hash, code } = at(4);
+  const metadata = { hash, code, depth: 0, previous_hash: null, outcome: 'error', attempt: 1 } as RunMetadata;
+  const other = { ...metadata, hash: at(5).hash, code: at(5).code };
+  async function* runs(): AsyncGenerator<StoredRun> {
+    for (let run = 0; run < 1200; run++) yield { outPath: '', metadata: run % 2 ? metadata : other };
+  }
+  const batches: number[] = [];
+  const ledger = {
+    open: async () => '{}',
+    settle: async () => {},
+    insertQueued: async (rows: unknown[]) => void batches.push(rows.length),
+    setGeneration: async () => {},
+  } as unknown as Ledger;
+  const command = { search, insist: <T>(call: () => Promise<T>) => call() } as OneShot;
+  expect(await importRuns(command, ledger, runs(), 2)).toMatchObject({ queued: 1200 });
+  expect(batches).toEqual([500, 500, 200]);
 });
