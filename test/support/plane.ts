@@ -9,10 +9,10 @@ const axis = { start: 0, step: [{ below: 1, by: 0.5 }], min: -3, max: 3 };
 /** A small search: two absorbers that the reference model does not know, stable around 0. */
 const plane = { parameters: { a: axis, b: axis }, search: { mode: 'sides', reach: 1 } } as const;
 
-const space = new Space({
-  parameters: Object.entries(plane.parameters).map(([name, entry]) => ({ name, ...entry })),
-  ...plane.search,
-});
+const spaceOf = (parameters: Record<string, typeof axis>) =>
+  new Space({ parameters: Object.entries(parameters).map(([name, entry]) => ({ name, ...entry })), ...plane.search });
+
+const space = spaceOf(plane.parameters);
 
 const isStable = ({ dictionary }: Point) => climateOf(dictionary).stable;
 
@@ -22,6 +22,12 @@ export const planeRows = floodFill(space, isStable);
 /** The rows that it leads to from its start and other roots. */
 export function planeRowsFrom(...codes: readonly string[]) {
   return floodFill(space, isStable, [space.start, ...codes.map((code) => space.decode(code))]);
+}
+
+/** The search up to another bound: its parameters, and the rows that it leads to. */
+export function planeUpTo(max: number) {
+  const parameters = { a: { ...axis, max }, b: { ...axis, max } };
+  return { parameters, rows: floodFill(spaceOf(parameters), isStable) };
 }
 
 /** A fleet for that search, by default on a database file of its own. `more` goes into its configuration. */
