@@ -1,5 +1,3 @@
-import { readFileSync } from 'node:fs';
-import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { type Role, startRole } from '../support/processes.js';
 import { atEnd } from '../support/scope.js';
@@ -20,10 +18,6 @@ export class Fleet {
     atEnd(() => {
       this.over = true;
     });
-  }
-
-  get runsFile(): string {
-    return join(this.search.folder, 'runs.log');
   }
 
   async start(role: string, args: string[] = []): Promise<void> {
@@ -52,19 +46,10 @@ export class Fleet {
     );
   }
 
-  /** Leases that masters saw expire, and leases whose holders found them lost. */
+  /** Leases that masters saw expire. */
   get expired(): number {
     const logs = [...this.past, ...this.of()].flatMap(({ log }) => log);
     return logs.reduce((sum, { message }) => sum + Number(/^(\d+) leases expired/.exec(message)?.[1] ?? 0), 0);
-  }
-
-  /** Runs that came to an end, of points that had ended before. */
-  get repeatedRuns(): { runs: number; repeated: number } {
-    const hashes = readFileSync(this.runsFile, 'utf8')
-      .trimEnd()
-      .split('\n')
-      .map((line) => line.slice(0, 32));
-    return { runs: hashes.length, repeated: hashes.length - new Set(hashes).size };
   }
 
   async end(): Promise<void> {
@@ -73,7 +58,7 @@ export class Fleet {
   }
 
   private startProcess(role: string, args: string[]): Promise<Role> {
-    const env = { NODE_OPTIONS: `--import=${model}`, SHAPE: this.shape, RUNS: this.runsFile };
+    const env = { NODE_OPTIONS: `--import=${model}`, SHAPE: this.shape, RUNS: this.search.runsFile };
     return startRole(role, args, { config: this.search.configPath, env, cwd: this.search.folder });
   }
 }

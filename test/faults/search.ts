@@ -1,10 +1,14 @@
-import { writeFileSync } from 'node:fs';
+import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { Redis } from 'ioredis';
 import { type Connection, createConnection, type RowDataPacket } from 'mysql2/promise';
 import { expect } from 'vitest';
 import { stringify } from 'yaml';
+import { ledgerOf } from '../../src/cli/ledger.js';
+import { searchOf } from '../../src/cli/wire.js';
+import { loadConfig } from '../../src/config/config.js';
 import type { Look } from '../../src/queue/look.js';
+import { type Problem, verify } from '../../src/roles/verify.js';
 import type { ExpectedRow } from '../support/floodFill.js';
 import { temporaryFolder } from '../support/folder.js';
 import type { MariadbServer } from '../support/mariadb.js';
@@ -17,6 +21,31 @@ import { type Observer, startDist } from './dist.js';
 export interface Services {
   redis: RedisServer;
   mariadb: MariadbServer;
+}
+
+interface Row {
+  code: string;
+  hash: string;
+  state: string;
+  stable: number | null;
+}
+
+/** What is counted at the end of a search. */
+export interface Findings {
+  /** Points of the flood fill that have no row. */
+  lost: number;
+  /** Rows beyond the first of a point. */
+  duplicated: number;
+  /** Points that have a row, but are none of the flood fill. */
+  extra: number;
+  /** Rows that do not say of their point what the flood fill does. */
+  wrong: number;
+  /** Changes of settled rows. */
+  changed: number;
+  /** Runs that came to an end. */
+  runs: number;
+  /** Those among them of points that had been run before. */
+  repeated: number;
 }
 
 /** One search of a test: its configuration, its keys and its table, looked at from outside. */
@@ -132,15 +161,41 @@ export class TestSearch {
     return count !== undefined && count.rows > 0 && Number(count.settled) === count.rows;
   }
 
-  /** The end of a search: the rows of the flood fill, each as its verdict says, none changed after it was settled. */
-  async expectExactly(expected: readonly ExpectedRow[]): Promise<void> {
-    const rows = await this.query<{ hash: string; code: string; state: string; stable: number | null }>(
-      `select hash, code, state, stable from ${this.table} order by hash`,
-    );
-    expect(rows.map(({ hash, code, state, stable }) => ({ hash, code, state, stable }))).toEqual(
-      expected.map(({ hash, code, stable }) => ({ hash, code, state: 'completed', stable: stable ? 1 : 0 })),
-    );
-    expect(await this.query(`select * from ${this.table}_changes`)).toEqual([]);
+  /** The file in which each run is told. */
+  get runsFile(): string {
+    return join(this.folder, 'runs.log');
+  }
+
+  /**
+   * The end of a search: the rows of the flood fill, each as its verdict says, none changed after it was settled, and `verify` finds
+   * it complete. Answers what was counted.
+   */
+  async expectExactly(expected: readonly ExpectedRow[]): Promise<Findings> {
+    const rows = await this.query<Row>(`select code, hash, state, stable from ${this.table}`);
+    const changes = await this.query(`select * from ${this.table}_changes`);
+    const found = { ...compare(rows, expected), changed: changes.length, ...this.countRuns() };
+    expect(found).toMatchObject({ lost: 0, duplicated: 0, extra: 0, wrong: 0, changed: 0 });
+    expect(await this.verify()).toEqual({ complete: true, problems: [] });
+    return found;
+  }
+
+  private countRuns(): Pick<Findings, 'runs' | 'repeated'> {
+    const text = existsSync(this.runsFile) ? readFileSync(this.runsFile, 'utf8') : '';
+    const hashes = text.match(/^\w{32}/gm) ?? [];
+    return { runs: hashes.length, repeated: hashes.length - new Set(hashes).size };
+  }
+
+  private async verify(): Promise<{ complete: boolean; problems: Problem[] }> {
+    const config = loadConfig({ path: this.configPath, env: {} });
+    const { space, maxPoints } = searchOf(config);
+    const ledger = ledgerOf(config);
+    const problems: Problem[] = [];
+    try {
+      const { complete } = await verify(ledger, space, maxPoints, (problem) => problems.push(problem));
+      return { complete, problems };
+    } finally {
+      await ledger.close();
+    }
   }
 
   /** How it stands, for a test that failed. */
@@ -165,4 +220,17 @@ export class TestSearch {
     this.sql?.destroy();
     this.file?.close();
   }
+}
+
+/** Holds rows against the flood fill, by their codes: the hash is the table's own key. */
+function compare(rows: readonly Row[], expected: readonly ExpectedRow[]) {
+  const there = new Set(rows.map(({ code }) => code));
+  const verdicts = new Map(expected.map(({ code, hash, stable }) => [code, `${hash} completed ${Number(stable)}`]));
+  const differs = ({ code, hash, state, stable }: Row) => verdicts.get(code) !== `${hash} ${state} ${stable}`;
+  return {
+    lost: expected.filter(({ code }) => !there.has(code)).length,
+    duplicated: rows.length - there.size,
+    extra: [...there].filter((code) => !verdicts.has(code)).length,
+    wrong: rows.filter((row) => verdicts.has(row.code) && differs(row)).length,
+  };
 }
