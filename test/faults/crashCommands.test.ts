@@ -3,9 +3,19 @@ import { startMariadb } from '../support/mariadb.js';
 import { type Role, startRole } from '../support/processes.js';
 import { startRedis } from '../support/redis.js';
 import { until } from '../support/until.js';
-import { config, everyCrashPoint, expected, faultsIn, long, space, withFaults } from './crashing.js';
-import { type Serving, type ServingRole, startDist } from './dist.js';
-import { type Services, TestSearch } from './search.js';
+import {
+  config,
+  everyCrashPoint,
+  expected,
+  faultsIn,
+  long,
+  type Outcome,
+  serveHere,
+  space,
+  withFaults,
+} from './crashing.js';
+import type { Serving, ServingRole } from './dist.js';
+import { type Findings, type Services, TestSearch } from './search.js';
 
 /** A command that is given while a fleet works, and given again when it died. */
 interface Given {
@@ -67,17 +77,17 @@ beforeAll(async () => {
 
 let searches = 0;
 
-/** Has a fleet work on a search, and one command meet faults; answers how many it met. */
-async function search(given: Given, faults: readonly Record<string, string>[]): Promise<number> {
+/** Has a fleet work on a search, and one command meet faults. */
+async function search(given: Given, faults: readonly Record<string, string>[]): Promise<Outcome> {
   const tested = new TestSearch(`crash-${++searches}`, services, config);
   const run = new CommandRun(tested);
   try {
-    await run.toTheEnd(given, faults);
+    const found = await run.toTheEnd(given, faults);
+    return { met: faultsIn(run.wrote), found };
   } catch (error) {
     const told = `${given.role} ${given.args} ${JSON.stringify(faults)}\n${await tested.told()}\n${run.wrote}`;
     throw new Error(`${(error as Error).message}\n${told}`, { cause: error });
   }
-  return faultsIn(run.wrote);
 }
 
 /** A search whose fleet works within the test's process, while a command's process may die. */
@@ -91,14 +101,15 @@ class CommandRun {
     return this.processes.map(({ stderr }) => stderr).join('');
   }
 
-  async toTheEnd({ role, args, fleet, before, after }: Given, faults: readonly Record<string, string>[]) {
+  async toTheEnd(given: Given, faults: readonly Record<string, string>[]): Promise<Findings> {
+    const { role, args, fleet, before, after } = given;
     const { tested } = this;
     await this.serve(fleet);
     await this.reaches(() => tested.isOpen(), 'the search is open');
     let worked = false;
     for (const [n, fault] of faults.entries()) {
       await before(tested, n);
-      worked = await this.command(role, args, withFaults(fault));
+      worked = await this.command(role, args, withFaults(tested, fault));
     }
     if (!worked) expect(await this.command(role, args, {})).toBe(true);
     await after?.(this);
@@ -106,14 +117,14 @@ class CommandRun {
     await tested.watchSettledRows();
     await tested.redis.lpush(tested.key('main_sql_Q'), start);
     await this.reaches(() => tested.done(), 'the search is over');
-    await tested.expectExactly(expected);
+    const found = await tested.expectExactly(expected);
     await this.endFleet();
     for (const process of this.processes) await process.close();
+    return found;
   }
 
   async serve(roles: readonly ServingRole[]): Promise<void> {
-    const { serve } = await startDist();
-    this.fleet.push(...roles.map((role) => serve(role, this.tested.configPath)));
+    this.fleet.push(...(await Promise.all(roles.map((role) => serveHere(this.tested, role)))));
   }
 
   async endFleet(): Promise<void> {

@@ -1,3 +1,4 @@
+import type { AsyncLocalStorage } from 'node:async_hooks';
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -6,6 +7,8 @@ import { climateOf } from '../../src/simulators/reference.js';
 import { Space } from '../../src/space/space.js';
 import { floodFill } from '../support/floodFill.js';
 import { temporaryFolder } from '../support/folder.js';
+import { type Serving, type ServingRole, startDist } from './dist.js';
+import type { Findings, TestSearch } from './search.js';
 
 /** What a fault does: the process ends before a call, or after it; or the call takes effect and is reported as failed. */
 type Form = 'before' | 'after' | 'lied';
@@ -17,8 +20,21 @@ interface Point {
   k?: number;
 }
 
-/** Runs a search in which a process, and each that takes its place, meets what its environment tells; answers how many faults. */
-export type Run = (faults: readonly Record<string, string>[]) => Promise<number>;
+/** A fault that a process told of before it met it. */
+interface Met {
+  fault: Form;
+  site: string;
+  k: number;
+}
+
+/** What a search came to: the faults that its processes met, and what was counted at its end. */
+export interface Outcome {
+  met: Met[];
+  found: Findings;
+}
+
+/** Runs a search in which a process, and each that takes its place, meets what its environment tells. */
+export type Run = (faults: readonly Record<string, string>[]) => Promise<Outcome>;
 
 export const long = process.env.FAULTS === 'long';
 const atOnce = 5;
@@ -36,16 +52,25 @@ export const space = new Space({
 export const expected = floodFill(space, ({ dictionary }) => climateOf(dictionary).stable);
 export const config = { parameters: { a: axis, b: axis }, lease: { seconds: 1 }, run: { losses: 1000 } };
 
-const injected = ['inject.mjs', 'model.mjs'].map((file) => fileURLToPath(new URL(file, import.meta.url)));
+const file = (name: string) => new URL(name, import.meta.url);
+const injected = ['inject.mjs', 'model.mjs'].map((name) => fileURLToPath(file(name)));
 
-/** The environment of a process that is to meet faults. */
-export function withFaults(faults: Record<string, string>): Record<string, string> {
-  return { NODE_OPTIONS: injected.map((file) => `--import=${file}`).join(' '), KEEP_FILES: '1', ...faults };
+/** The environment of a process of a search that is to meet faults. */
+export function withFaults({ runsFile }: TestSearch, faults: Record<string, string>): Record<string, string> {
+  const options = injected.map((path) => `--import=${path}`).join(' ');
+  return { NODE_OPTIONS: options, KEEP_FILES: '1', RUNS: runsFile, ...faults };
 }
 
-/** How many faults a process met, by what it wrote. */
-export function faultsIn(stderr: string): number {
-  return stderr.match(/^\{"fault":/gm)?.length ?? 0;
+/** Serves a role within the test's process, and has its runs counted. */
+export async function serveHere({ runsFile, configPath }: TestSearch, role: ServingRole): Promise<Serving> {
+  const { serve } = await startDist();
+  const model = (await import(/* @vite-ignore */ file('model.mjs').href)) as { runsFile: AsyncLocalStorage<string> };
+  return model.runsFile.run(runsFile, () => serve(role, configPath));
+}
+
+/** The faults that processes met, by what they wrote. */
+export function faultsIn(stderr: string): Met[] {
+  return (stderr.match(/^\{"fault":.*\}$/gm) ?? []).map((line) => JSON.parse(line) as Met);
 }
 
 interface Choice {
@@ -57,46 +82,79 @@ interface Choice {
 
 /** Short form: each call site once in each of the three forms. Long form: every call besides. */
 export async function everyCrashPoint(who: string, run: Run, { chosen = () => true, together = 1 }: Choice = {}) {
+  const trial = new Trial(who, run, together);
   const file = join(temporaryFolder(), 'sites');
-  await run([{ FAULT_SITES: file }]);
+  await trial.search([{ FAULT_SITES: file }]);
   const sites = readFileSync(file, 'utf8').trimEnd().split('\n').filter(chosen);
-  const lies = await run([{ FAULT: JSON.stringify({ form: 'lied' }) }]);
-  const points = sites.flatMap((site) => deaths.map((form): Point => ({ form, site })));
-  const missed = await tryAll(run, points, together);
-  say(who, `${sites.length} call sites`, points.length - missed + lies, missed);
-  expect(missed + Math.max(0, sites.length - lies)).toBeLessThanOrEqual(sites.length / 4);
-  if (long) await everyCall(who, run);
-}
-
-/** Tries crash points, in some searches at once; answers how many were not met, as time went otherwise. */
-async function tryAll(run: Run, points: readonly Point[], together = 1): Promise<number> {
-  const left = [...points];
-  let missed = 0;
-  const lane = async () => {
-    while (left.length > 0) {
-      const some = left.splice(0, together);
-      missed += some.length - (await run(some.map((point) => ({ FAULT: JSON.stringify(point) }))));
-    }
-  };
-  await Promise.all(Array.from({ length: atOnce }, lane));
-  return missed;
+  const pointsOf = (form: Form) => sites.map((site): Point => ({ form, site }));
+  const lies = pointsOf('lied');
+  const liedTo = await trial.search([{ FAULT: JSON.stringify({ form: 'lied' }) }]);
+  const missed = [...lies.filter((point) => !isAmong(liedTo, point)), ...(await trial.all(deaths.flatMap(pointsOf)))];
+  const notMet = await trial.all(missed);
+  trial.say(`${sites.length} call sites`, (1 + deaths.length) * sites.length - notMet.length);
+  expect(notMet).toEqual([]);
+  if (long) await everyCall(trial);
 }
 
 /** One call after another, until none is met any more. */
-async function everyCall(who: string, run: Run): Promise<void> {
+async function everyCall(trial: Trial): Promise<void> {
   let tried = 0;
   for (let k = 1; ; k += atOnce) {
     const ks = Array.from({ length: atOnce }, (_, i) => k + i);
     const points = ks.flatMap((k) => [...deaths, 'lied' as const].map((form): Point => ({ form, k })));
-    const missed = await tryAll(run, points);
-    tried += points.length - missed;
-    if (missed === points.length) break;
-    if (k % 50 === 1) console.log(`${who}: calls 1 to ${k + atOnce - 1} tried`);
+    const missed = await trial.all(points);
+    tried += points.length - missed.length;
+    if (missed.length === points.length) break;
+    if (k % 50 === 1) console.log(`${trial.who}: calls 1 to ${k + atOnce - 1} tried`);
   }
-  say(who, 'each of its calls', tried, 0);
+  trial.say('each of its calls', tried);
 }
 
-function say(who: string, where: string, tried: number, missed: number): void {
-  const notMet = missed === 0 ? '' : ` (${missed} not met, as time went otherwise)`;
-  console.log(`${who}: ${tried} crash points tried at ${where}${notMet}; lost 0, duplicated 0, settled rows changed 0`);
+/** Searches in which one kind of process meets faults, and what was counted in them. */
+class Trial {
+  private readonly findings: Findings[] = [];
+
+  constructor(
+    readonly who: string,
+    private readonly run: Run,
+    private readonly together: number,
+  ) {}
+
+  async search(faults: readonly Record<string, string>[]): Promise<Met[]> {
+    const { met, found } = await this.run(faults);
+    this.findings.push(found);
+    return met;
+  }
+
+  /** Tries crash points, in some searches at once; answers those that were not met, as time went otherwise. */
+  async all(points: readonly Point[]): Promise<Point[]> {
+    const left = [...points];
+    const missed: Point[] = [];
+    const lane = async () => {
+      while (left.length > 0) {
+        const some = left.splice(0, this.together);
+        const met = await this.search(some.map((point) => ({ FAULT: JSON.stringify(point) })));
+        missed.push(...some.filter((point) => !isAmong(met, point)));
+      }
+    };
+    await Promise.all(Array.from({ length: atOnce }, lane));
+    return missed;
+  }
+
+  /** Tells what was found since it told last. */
+  say(where: string, tried: number): void {
+    const searches = this.findings.splice(0);
+    const sum = (count: (found: Findings) => number) => searches.reduce((total, found) => total + count(found), 0);
+    const [lost, duplicated] = [sum((found) => found.lost), sum((found) => found.duplicated)];
+    const [changed, runs] = [sum((found) => found.changed), sum((found) => found.runs)];
+    const repeated = sum((found) => found.repeated.length);
+    console.log(
+      `${this.who}: ${tried} crash points tried at ${where}, in ${searches.length} searches; ` +
+        `lost ${lost}, duplicated ${duplicated}, settled rows changed ${changed}; ${runs} runs, ${repeated} repeated`,
+    );
+  }
+}
+
+function isAmong(met: readonly Met[], { form, site, k }: Point): boolean {
+  return met.some((at) => at.fault === form && at.site === (site ?? at.site) && at.k === (k ?? at.k));
 }

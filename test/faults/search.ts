@@ -44,8 +44,8 @@ export interface Findings {
   changed: number;
   /** Runs that came to an end. */
   runs: number;
-  /** Those among them of points that had been run before. */
-  repeated: number;
+  /** The points of those among them that had been run before, by their hashes. */
+  repeated: string[];
 }
 
 /** One search of a test: its configuration, its keys and its table, looked at from outside. */
@@ -182,7 +182,7 @@ export class TestSearch {
   private countRuns(): Pick<Findings, 'runs' | 'repeated'> {
     const text = existsSync(this.runsFile) ? readFileSync(this.runsFile, 'utf8') : '';
     const hashes = text.match(/^\w{32}/gm) ?? [];
-    return { runs: hashes.length, repeated: hashes.length - new Set(hashes).size };
+    return { runs: hashes.length, repeated: hashes.filter((hash, i) => hashes.indexOf(hash) < i) };
   }
 
   private async verify(): Promise<{ complete: boolean; problems: Problem[] }> {
