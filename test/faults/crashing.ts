@@ -83,9 +83,10 @@ interface Choice {
 /** Short form: each call site once in each of the three forms. Long form: every call besides. */
 export async function everyCrashPoint(who: string, run: Run, { chosen = () => true, together = 1 }: Choice = {}) {
   const trial = new Trial(who, run, together);
-  const file = join(temporaryFolder(), 'sites');
-  await trial.search([{ FAULT_SITES: file }]);
-  const sites = readFileSync(file, 'utf8').trimEnd().split('\n').filter(chosen);
+  const file = join(temporaryFolder(), 'calls');
+  await trial.search([{ FAULT_CALLS: file }]);
+  const calls = readFileSync(file, 'utf8').trimEnd().split('\n');
+  const sites = [...new Set(calls)].filter(chosen);
   const pointsOf = (form: Form) => sites.map((site): Point => ({ form, site }));
   const lies = pointsOf('lied');
   const liedTo = await trial.search([{ FAULT: JSON.stringify({ form: 'lied' }) }]);
@@ -93,21 +94,20 @@ export async function everyCrashPoint(who: string, run: Run, { chosen = () => tr
   const notMet = await trial.all(missed);
   trial.say(`${sites.length} call sites`, (1 + deaths.length) * sites.length - notMet.length);
   expect(notMet).toEqual([]);
-  if (long) await everyCall(trial);
+  if (long) await everyCall(trial, calls.length);
 }
 
-/** One call after another, until none is met any more. */
-async function everyCall(trial: Trial): Promise<void> {
+/** As many calls as an undisturbed process made: one that waits longer makes more, one like the other. */
+async function everyCall(trial: Trial, calls: number): Promise<void> {
   let tried = 0;
-  for (let k = 1; ; k += atOnce) {
+  for (let k = 1; k <= calls; k += atOnce) {
     const ks = Array.from({ length: atOnce }, (_, i) => k + i);
     const points = ks.flatMap((k) => [...deaths, 'lied' as const].map((form): Point => ({ form, k })));
     const missed = await trial.all(points);
     tried += points.length - missed.length;
-    if (missed.length === points.length) break;
     if (k % 50 === 1) console.log(`${trial.who}: calls 1 to ${k + atOnce - 1} tried`);
   }
-  trial.say('each of its calls', tried);
+  trial.say(`each of its ${calls} calls`, tried);
 }
 
 /** Searches in which one kind of process meets faults, and what was counted in them. */

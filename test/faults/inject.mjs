@@ -3,7 +3,7 @@
 //
 // FAULT: JSON, { form: 'before' | 'after' | 'lied' } and site (its first call), or k (the k-th call of all, from 1); without
 // either the first call of every site.
-// FAULT_SITES: a file that each site is added to, a line each, when it is first met.
+// FAULT_CALLS: a file that the site of each call is added to, a line each.
 import { createHash } from 'node:crypto';
 import fs, { appendFileSync, readdirSync, readFileSync, writeSync } from 'node:fs';
 import { createRequire, syncBuiltinESMExports } from 'node:module';
@@ -11,7 +11,7 @@ import { isMainThread } from 'node:worker_threads';
 
 const require = createRequire(import.meta.url);
 const plan = JSON.parse(process.env.FAULT ?? 'null');
-const sitesFile = process.env.FAULT_SITES;
+const callsFile = process.env.FAULT_CALLS;
 const met = new Set();
 let count = 0;
 
@@ -20,7 +20,7 @@ function due(site) {
   const k = ++count;
   const first = !met.has(site);
   met.add(site);
-  if (sitesFile && first) appendFileSync(sitesFile, `${site}\n`);
+  if (callsFile) appendFileSync(callsFile, `${site}\n`);
   if (!plan) return undefined;
   if (plan.k === undefined ? !first || (plan.site ?? site) !== site : plan.k !== k) return undefined;
   writeSync(2, `${JSON.stringify({ fault: plan.form, site, k })}\n`);
