@@ -57,7 +57,7 @@ async function runHere({ config, search, log, stop }: Workbench, point: Point, f
     if (simulator.keepsFiles) await Promise.all([input, output].map((path) => mkdir(path, { recursive: true })));
     const since = performance.now();
     const outcome = await simulator.run({
-      ...{ parameters: point.dictionary, code: point.code, hash: point.hash, previousHash: null },
+      ...{ parameters: point.dictionary, code: point.code, hash: point.hash, warm: false },
       ...{ token: `here-${process.pid}`, slot: 0, signal: stop.abort },
       ...(simulator.keepsFiles ? { directories: { input, output } } : {}),
     });

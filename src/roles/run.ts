@@ -96,7 +96,7 @@ export class Run {
       parameters: this.point.dictionary,
       code: this.point.code,
       hash: this.point.hash,
-      previousHash: this.travel.previous_hash ?? null,
+      warm: this.travel.previous_hash !== undefined || this.travel.previous_path !== undefined,
       token: this.lease.token,
       slot: this.slot,
       ...(directories ? { directories } : {}),

@@ -5,7 +5,8 @@ export interface Attempt {
   parameters: Dictionary;
   code: string;
   hash: string;
-  previousHash: string | null;
+  /** Whether it is to start from another point's files. */
+  warm: boolean;
   /** Unique to this attempt; its files lie under it. */
   token: string;
   /** Which worker slot runs it, from 0: a simulator may keep a warm container per slot. */

@@ -181,7 +181,7 @@ export class TestSearch {
 
   private countRuns(): Pick<Findings, 'runs' | 'repeated'> {
     const text = existsSync(this.runsFile) ? readFileSync(this.runsFile, 'utf8') : '';
-    const hashes = text.match(/^\w{32}/gm) ?? [];
+    const hashes: string[] = text.match(/^\w{32}/gm) ?? [];
     return { runs: hashes.length, repeated: hashes.filter((hash, i) => hashes.indexOf(hash) < i) };
   }
 

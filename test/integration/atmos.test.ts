@@ -67,14 +67,14 @@ describe.each(places)('Atmos in the sandbox $kind', ({ kind, ready, sandbox }) =
     return simulator;
   }
 
-  /** One run of a point, and the directory of its files. */
-  async function outcomeOf(simulator: Simulator, parameters: object, previous?: string) {
+  /** One run of a point, and the directory of its files. `previous`: null where its parent's files are gone. */
+  async function outcomeOf(simulator: Simulator, parameters: object, previous?: string | null) {
     const { input, output } = await attemptDirectories();
     const outcome = await simulator.run(
       attemptWith({
         parameters: { ...earth, ...parameters },
-        previousHash: previous === undefined ? null : 'f'.repeat(32),
-        directories: { input, output, ...(previous !== undefined && { previous }) },
+        warm: previous !== undefined,
+        directories: { input, output, ...(previous && { previous }) },
       }),
     );
     return { outcome, output };
@@ -84,6 +84,11 @@ describe.each(places)('Atmos in the sandbox $kind', ({ kind, ready, sandbox }) =
     (await outcomeOf(simulator, { SO2: faults[fault] / 1000 })).outcome;
 
   const sound = (outcome: Outcome) => expect(outcome).toMatchObject({ kind: 'completed', stable: true });
+
+  it('says that it starts cold because the files it was to start from are gone', async () => {
+    const { outcome } = await outcomeOf(await atmos(), {}, null);
+    expect(outcome.message).toMatch(/^stable, .* K; cold start: the parent left no files$/);
+  });
 
   it('runs the first point from a cold start, and keeps all its files', async () => {
     const { outcome, output } = await outcomeOf(await atmos(), {});

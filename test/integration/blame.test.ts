@@ -1,4 +1,4 @@
-import { beforeAll, describe, expect, test } from 'vitest';
+import { beforeAll, describe, expect, test, vi } from 'vitest';
 import { createArtifactStore } from '../../src/artifacts/index.js';
 import { decodeReport, decodeTravel, type Travel } from '../../src/queue/messages.js';
 import { Bench } from '../../src/roles/bench.js';
@@ -97,13 +97,23 @@ describe('a point whose worker vanished', () => {
 });
 
 describe('a run', () => {
-  async function ended(outcome: Outcome, travel: Travel) {
+  async function ended(outcome: Outcome, travel: Travel, simulator = simulatorOf(outcome)) {
     const surroundings = { timeoutSeconds: 60, attempts: 3, scratch: '/nonexistent', store: await store() };
     const member = memberOf(lineSearch(server));
     const lease = { token: 'a-token-0', element: travelling(4, travel) };
-    const run = new Run(lease, at(4), travel, 0, { member, simulator: simulatorOf(outcome), ...surroundings });
+    const run = new Run(lease, at(4), travel, 0, { member, simulator, ...surroundings });
     return run.done();
   }
+
+  test.each([
+    ['nothing', {}, false],
+    ['its parent', { previous_hash: at(3).hash }, true],
+    ['the files that a root was given', { previous_path: '/runs/3' }, true],
+  ])('is told to start from %s', async (_, travel, warm) => {
+    const run = vi.fn(async () => broken);
+    await ended(broken, { depth: 0, ...travel }, { ...simulatorOf(broken), run });
+    expect(run).toHaveBeenCalledWith(expect.objectContaining({ warm }));
+  });
 
   test('that fails costs an attempt, and ends a row of vanished workers', async () => {
     const { arrival, element = '' } = await ended(broken, { depth: 0, attempt: 2, lost: ['one', 'another'] });

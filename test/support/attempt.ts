@@ -8,7 +8,7 @@ export function attemptWith(given: Partial<Attempt>): Attempt {
     parameters: { O2: 0.21, N2: 0.79 },
     code: '0.21,0.79',
     hash: '0'.repeat(32),
-    previousHash: null,
+    warm: false,
     token: `attempt-${attempts++}`,
     slot: 0,
     signal: new AbortController().signal,

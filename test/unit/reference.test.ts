@@ -13,7 +13,7 @@ const earth = { O2: 0.21, N2: 0.7772982887, H2O: 0.0123, CH4: 1.63e-6, CO2: 4e-4
 const temperatureOf = (change: Dictionary) => climateOf({ ...earth, ...change }).temperature as number;
 
 function attempt(parameters: Dictionary, signal: AbortSignal = new AbortController().signal): Attempt {
-  return { parameters, code: '', hash: '', previousHash: null, token: 'token', slot: 0, signal };
+  return { parameters, code: '', hash: '', warm: false, token: 'token', slot: 0, signal };
 }
 
 describe('the reference model', () => {

@@ -108,7 +108,7 @@ class AtmosRun {
     });
     const { previous } = this.directories;
     if (previous === undefined) {
-      return cold(this.attempt.previousHash === null ? undefined : 'the parent left no files');
+      return cold(this.attempt.warm ? 'the parent left no files' : undefined);
     }
     const [photochem, clima] = await onDisk("reading the parent's files", () =>
       Promise.all(['out.dist', 'TempOut.dat'].map((name) => readFirst(join(previous, name), mostProfileBytes))),
