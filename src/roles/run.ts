@@ -12,6 +12,9 @@ import { version } from '../support/version.js';
 import type { RunEnding } from './finisher.js';
 import type { Member } from './member.js';
 
+/** A run may take its whole time, and still have its files fetched and stored. */
+const longestTransferMs = 600_000;
+
 /** The lease is another's now: whatever this run tells does not count. */
 export class LeaseLost extends Error {
   override name = 'LeaseLost';
@@ -52,7 +55,8 @@ export class Run {
     private readonly around: Surroundings,
   ) {
     this.attempt = travel.attempt ?? 1;
-    this.latestEnd = monotonicMs() + around.timeoutSeconds * 1000;
+    const filesMs = around.simulator.keepsFiles ? longestTransferMs : 0;
+    this.latestEnd = monotonicMs() + around.timeoutSeconds * 1000 + filesMs;
   }
 
   get signal(): AbortSignal {
