@@ -8,7 +8,7 @@ import { sqliteClient } from './sqlite.js';
 
 /** Milliseconds that one statement may take; passes over the whole table are read in pages. */
 const statementMs = 60_000;
-const closeMs = 1000;
+const closeMs = 300;
 
 /** Conditions of MySQL, MariaDB, SQLite and their connections that pass: the same statement may succeed later. */
 const passingCodes = new Set([

@@ -4,7 +4,7 @@ import type { Logger } from './logger.js';
 
 const firstPauseMs = 100;
 const longestPauseMs = 2000;
-const graceMs = 2000;
+const graceMs = 1000;
 
 /**
  * What a call answers, unless its time is up before (`Unavailable`), or the signal was aborted some time ago (its reason): what is
