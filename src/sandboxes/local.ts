@@ -6,7 +6,7 @@ import { join } from 'node:path';
 import type { Readable } from 'node:stream';
 import { setTimeout as delay } from 'node:timers/promises';
 import { MachineFault, messageOf } from '../support/errors.js';
-import { copyFiles, onDisk, readFirst, removeDirectory } from '../support/files.js';
+import { copyFiles, onDisk, readFirst, removeDirectory, withRights } from '../support/files.js';
 import { hasEnded, thisProcess } from '../support/owner.js';
 import { cellVariable, killAllIn, killGroup } from './processes.js';
 import { type Cell, type Command, type Copy, type Execution, mostBytesRead, type Sandbox } from './sandbox.js';
@@ -113,11 +113,13 @@ class LocalCell implements KeptCell {
   }
 
   take(from: string, to: string): Promise<boolean> {
-    return onDisk('copying files out of a run', () => copyFiles(join(this.directory, from), to));
+    const copy = () => copyFiles(join(this.directory, from), to);
+    return onDisk('copying files out of a run', () => withRights(copy, this.root, to));
   }
 
   read(path: string): Promise<Buffer | undefined> {
-    return onDisk('reading the files of a run', () => readFirst(join(this.directory, path), mostBytesRead));
+    const read = () => readFirst(join(this.directory, path), mostBytesRead);
+    return onDisk('reading the files of a run', () => withRights(read, this.root));
   }
 
   discard(): void {
@@ -127,7 +129,7 @@ class LocalCell implements KeptCell {
   async end(): Promise<void> {
     this.usable = false;
     await killAllIn(this.root);
-    await removeDirectory(this.root);
+    await onDisk('removing the directory of a run', () => removeDirectory(this.root));
   }
 
   async execute(command: Command): Promise<Execution> {

@@ -1,5 +1,5 @@
 import { constants, type Stats } from 'node:fs';
-import { copyFile, lstat, mkdir, open, opendir, rm } from 'node:fs/promises';
+import { chmod, copyFile, lstat, mkdir, open, opendir, readdir, rm } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { MachineFault, messageOf } from './errors.js';
 
@@ -53,7 +53,26 @@ export async function copyFiles(from: string, to: string): Promise<boolean> {
 
 /** Removes a directory and all in it; it need not be there. */
 export async function removeDirectory(directory: string): Promise<void> {
-  await rm(directory, { recursive: true, force: true, maxRetries: 3 });
+  await withRights(() => rm(directory, { recursive: true, force: true, maxRetries: 3 }), directory);
+}
+
+/** Does what a program may have shut this user out of: where that is so, once more with the owner's rights below those paths. */
+export async function withRights<T>(work: () => Promise<T>, ...paths: string[]): Promise<T> {
+  try {
+    return await work();
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== 'EACCES') throw error;
+    for (const path of paths) await restoreRights(path);
+    return work();
+  }
+}
+
+async function restoreRights(path: string): Promise<void> {
+  const found = await statOf(path);
+  if (found?.isFile()) await chmod(path, (found.mode & 0o7777) | 0o600);
+  if (!found?.isDirectory()) return;
+  await chmod(path, (found.mode & 0o7777) | 0o700);
+  for (const name of await readdir(path)) await restoreRights(join(path, name));
 }
 
 async function copy(from: string, to: string): Promise<void> {

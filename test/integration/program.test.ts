@@ -1,5 +1,5 @@
 import { spawn } from 'node:child_process';
-import { mkdir, readdir, readFile, writeFile } from 'node:fs/promises';
+import { chmod, mkdir, readdir, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { beforeAll, describe, expect, it, onTestFinished, vi } from 'vitest';
 import { LocalSandbox } from '../../src/sandboxes/local.js';
@@ -7,6 +7,7 @@ import { createSimulator } from '../../src/simulators/index.js';
 import { simulatorSettings } from '../../src/simulators/settings.js';
 import { MachineFault } from '../../src/support/errors.js';
 import { attemptWith } from '../support/attempt.js';
+import { Child } from '../support/child.js';
 import { attemptDirectories, temporaryDirectory } from '../support/directories.js';
 import { busyboxImage, containersOf } from '../support/docker.js';
 
@@ -198,6 +199,26 @@ describe('the local sandbox', () => {
     await expect(new LocalSandbox(join(file, 'scratch')).prepare()).rejects.toThrow(MachineFault);
   });
 
+  it('gets at what a program shut its own user out of, keeps that and removes it', async () => {
+    const folder = await temporaryDirectory();
+    await chmod(folder, 0o777);
+    const user = process.getuid?.() === 0 ? { uid: 65534, gid: 65534 } : {}; // nothing is shut for root
+    const child = await Child.start(
+      process.execPath,
+      ['--import', 'tsx', '--input-type=module', '-e', shutOut(folder)],
+      user,
+    );
+    expect(await child.exited, child.stderr).toEqual({ status: 0, signal: null });
+    expect(JSON.parse(child.stdout)).toEqual({
+      outcomes: [expect.objectContaining({ stable: true }), expect.objectContaining({ stable: true })],
+      kept: ['closed/inner/one', 'first', 'hidden', 'result.json'],
+      hidden: 'text\n',
+      read: 'text\n',
+      left: [],
+      outside: '500',
+    });
+  });
+
   it('removes what a killed worker left, its processes included', async () => {
     const scratch = await temporaryDirectory();
     const worker = spawn(process.execPath, ['--import', 'tsx', '--input-type=module', '-e', killedWorker(scratch)], {
@@ -217,8 +238,52 @@ describe('the local sandbox', () => {
   });
 });
 
+const source = (path: string) => JSON.stringify(new URL(`../../src/${path}`, import.meta.url).href);
+
+/** Two runs, as a user that must obey modes, of a program that takes its own rights away; on standard output what became of it. */
+const shutOut = (folder: string) => `
+  import { mkdir, readdir, readFile, stat } from 'node:fs/promises';
+  import { LocalSandbox } from ${source('sandboxes/local.ts')};
+  import { ProgramSimulator } from ${source('simulators/program.ts')};
+  import { regularFiles } from ${source('support/files.ts')};
+  const folder = ${JSON.stringify(folder)};
+  await mkdir(folder + '/outside', { mode: 0o500 });
+  const shut = \`
+    cd "$FLEET_OUTPUT_DIR"
+    echo 1 >first; chmod 444 first
+    mkdir -p closed/inner; ln -s ${folder}/outside closed/inner/link; echo 1 >closed/inner/one
+    echo text >hidden; chmod 0 hidden
+    echo '{"stable":true}' >result.json
+    chmod 555 closed/inner; chmod 0 closed .\`;
+  const sandbox = new LocalSandbox(folder + '/scratch');
+  const simulator = new ProgramSimulator(['sh', '-c', shut], 60, sandbox);
+  await simulator.prepare();
+  const outcomes = [];
+  for (const run of ['one', 'two']) {
+    const directories = { input: folder + '/' + run + '/input', output: folder + '/' + run + '/output' };
+    for (const directory of Object.values(directories)) await mkdir(directory, { recursive: true });
+    outcomes.push(await simulator.run({ parameters: {}, slot: 0, directories, signal: new AbortController().signal }));
+  }
+  const read = await sandbox.use(1, async (cell) => {
+    const argv = ['sh', '-c', 'mkdir deep; echo text >deep/hidden; chmod 0 deep/hidden; chmod 0 deep'];
+    const command = { argv, timeoutSeconds: 60, signal: new AbortController().signal, results: ['deep/hidden'] };
+    return String((await cell.execute(command)).files.get('deep/hidden'));
+  });
+  await simulator.close();
+  const kept = [];
+  for await (const path of regularFiles(folder + '/two/output')) if (path !== 'fleet_log.txt') kept.push(path);
+  console.log(JSON.stringify({
+    outcomes,
+    kept: kept.sort(),
+    hidden: await readFile(folder + '/two/output/hidden', 'utf8'),
+    read,
+    left: await readdir(folder + '/scratch'),
+    outside: ((await stat(folder + '/outside')).mode & 0o777).toString(8),
+  }));
+`;
+
 const killedWorker = (scratch: string) => `
-  import { LocalSandbox } from ${JSON.stringify(new URL('../../src/sandboxes/local.ts', import.meta.url).href)};
+  import { LocalSandbox } from ${source('sandboxes/local.ts')};
   const sandbox = new LocalSandbox(${JSON.stringify(scratch)});
   await sandbox.prepare();
   await sandbox.use(0, (cell) => cell.execute({
