@@ -124,13 +124,17 @@ describe('photochemistry', () => {
     '  0.00E+00 -1.35E+03  1.60E+11',
     '  5.00E+04 -2.64E+02  1.50E+11',
     '',
-    '     Z        NH3       N',
-    '  0.00E+00 -0.00E+00   7.08-220',
+    '     Z        NH3       N         H2O       CO2       CO        O3',
+    '  0.00E+00 -0.00E+00   7.08-220  2.00E+00 -5.01E+11  3.70E+11 -1.00E+10',
+    '',
     ' AQUEOUS PHASE SPECIES',
     '     Z        CO',
     '  0.00E+00  9.99E+09',
   ];
   const report = (lines: string[]) => Buffer.from([' N= 3     X= 7.00728E-01', ...lines].join('\n'));
+  /** Of a converged run, with its fluxes changed. */
+  const withFluxes = (change: (table: string[]) => string[]) =>
+    report([progress('40', '6.25E-11', '7.87E+17'), ...change(fluxes)]);
   const good = {
     status: 0,
     log: ' N =    1\n PhotoMain run completed....\n See OUTPUT\nNote: floating-point exceptions',
@@ -147,6 +151,10 @@ describe('photochemistry', () => {
         ['CH4', 1.6e11],
         ['NH3', 0],
         ['N', 7.08e-220],
+        ['H2O', 2],
+        ['CO2', -5.01e11],
+        ['CO', 3.7e11],
+        ['O3', -1e10],
       ]),
     });
   });
@@ -168,10 +176,17 @@ describe('photochemistry', () => {
     ['a killed run', { report: report([progress('177', '1.00E-02', '1.00E+09'), ...fluxes]) }, /stopped at step 177/],
     ['no time', { report: report([progress('177', '1.00E-02', '     NaN'), ...fluxes]) }, /stopped at step 177/],
     ['an empty profile', { profile: Buffer.of() }, /out.dist that is empty/],
+    ['fluxes cut off', { report: withFluxes((table) => table.slice(0, 8)) }, /fluxes that have no end/],
     [
-      'unreadable fluxes',
-      { report: report([progress('40', '6.25E-11', '7.87E+17'), fluxes[0] ?? '']) },
-      /cannot be read/,
+      'an end before its fluxes',
+      { report: withFluxes((table) => ['AQUEOUS PHASE SPECIES', ...table.slice(0, 8)]) },
+      /no end/,
+    ],
+    ['a table less', { report: withFluxes((table) => table.toSpliced(5, 3)) }, /a number for H2O, CO2, CO, NH3, O3$/],
+    [
+      'a flux of NaN',
+      { report: withFluxes((table) => table.map((row) => row.replace('-5.01E+11', '      NaN'))) },
+      /without a number for CO2$/,
     ],
   ])('is in error with %s', (_, change, sentence) => {
     const verdict = judgePhotochem({ ...good, ...change }, profile);

@@ -8,13 +8,11 @@ import { climaPaths, inputPaths, photochemPaths, readTemplates, stalePaths, type
 import { type Climate, judgeClima } from './clima.js';
 import { flawOf } from './fortran.js';
 import { climaFile, speciesFile } from './inputs.js';
-import { judgePhotochem, type PhotochemVerdict, progressOf, showsNaN } from './photochem.js';
+import { fluxGases, judgePhotochem, type PhotochemVerdict, progressOf, showsNaN } from './photochem.js';
 
 /** N2: the program takes it as the rest. H2O: it follows from the temperatures that a run starts with. */
 export const speciesWithoutEffect = ['N2', 'H2O'];
 
-/** Gases whose surface fluxes are results. CO's is fixed by the template, NH3's has no source; both are told all the same. */
-const fluxGases = ['H2O', 'CO2', 'CH4', 'CO', 'NH3', 'O3'];
 const mostProfileBytes = 64 * 1024 * 1024;
 
 export interface AtmosOptions {
@@ -230,10 +228,7 @@ function nonconverged(iterations: number, why: string): Outcome {
 
 function converged({ iterations, fluxes }: Converged, climate: Climate, seconds: Record<string, number>): Outcome {
   const { temperature, pressure, divergence, change } = climate;
-  const fluxOutputs = fluxGases.flatMap((gas) => {
-    const flux = fluxes.get(gas);
-    return flux === undefined ? [] : [[`flux_${gas}`, flux] as const];
-  });
+  const fluxOutputs = fluxGases.map((gas) => [`flux_${gas}`, fluxes.get(gas) as number] as const);
   return {
     kind: 'completed',
     stable: true,

@@ -8,6 +8,9 @@ const completedMark = 'PhotoMain run completed';
 const fluxHeading = 'FLUXES OF LONG-LIVED SPECIES';
 const fluxEnd = 'AQUEOUS PHASE SPECIES';
 
+/** Gases whose surface fluxes are results. CO's is fixed by the template, NH3's has no source; both are told all the same. */
+export const fluxGases = ['H2O', 'CO2', 'CH4', 'CO', 'NH3', 'O3'];
+
 /** What a run of the photochemistry left. */
 export interface PhotochemOutput {
   status: number;
@@ -54,8 +57,10 @@ export function judgePhotochem(output: PhotochemOutput, pattern: Buffer): Photoc
   if (!Number.isFinite(last.change)) return error(`lost its numbers at step ${last.step}`);
   if (!(last.time >= steadyTime)) return error(`stopped at step ${last.step}, before a steady state`);
   if (flaw !== undefined) return error(`left an out.dist that is ${flaw}`);
+  if (!report.includes(fluxEnd, report.indexOf(fluxHeading))) return error('wrote tables of fluxes that have no end');
   const fluxes = surfaceFluxes(report);
-  if (fluxes.size === 0) return error('wrote tables of fluxes that cannot be read');
+  const missing = fluxGases.filter((gas) => !fluxes.has(gas));
+  if (missing.length > 0) return error(`wrote tables of fluxes without a number for ${missing.join(', ')}`);
   return { kind: 'converged', iterations: last.step, fluxes };
 }
 
