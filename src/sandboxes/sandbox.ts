@@ -57,8 +57,11 @@ export const mostBytesRead = 64 * 1024 * 1024;
 export interface Sandbox {
   /** Facts for a run's metadata, e.g. the image's digest. Known once prepared. */
   readonly facts: Record<string, string>;
-  /** Checks the machine and removes what dead workers left. May be called again, also while cells are in use. */
-  prepare(): Promise<void>;
+  /**
+   * Checks the machine and removes what dead workers left. May be called again, also while cells are in use. Aborted: the
+   * pull of an image ends at once, and the signal's reason is thrown.
+   */
+  prepare(signal?: AbortSignal): Promise<void>;
   /**
    * Works in the slot's cell, kept warm from one use to the next, and replaced after a use that threw or discarded it.
    * Its directory is empty, or holds the simulator's `checkout` where the sandbox has one, as the last use left it.

@@ -42,8 +42,8 @@ export class ProgramSimulator implements Simulator {
     return this.sandbox.facts;
   }
 
-  prepare(): Promise<void> {
-    return this.sandbox.prepare();
+  prepare(signal?: AbortSignal): Promise<void> {
+    return this.sandbox.prepare(signal);
   }
 
   close(): Promise<void> {

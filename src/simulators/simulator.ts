@@ -41,8 +41,11 @@ export interface Simulator {
   readonly keepsFiles: boolean;
   /** Facts of the simulator for a run's metadata, e.g. the image's digest. */
   readonly facts: Record<string, string>;
-  /** Checks and prepares the machine (pulls the image, removes leftovers). Throws `MachineFault`; may be called again. */
-  prepare(): Promise<void>;
+  /**
+   * Checks and prepares the machine (pulls the image, removes leftovers). Throws `MachineFault`, and the signal's reason when
+   * aborted; may be called again.
+   */
+  prepare(signal?: AbortSignal): Promise<void>;
   run(attempt: Attempt): Promise<Outcome>;
   /** Ends whatever is still kept warm. */
   close(): Promise<void>;

@@ -23,7 +23,7 @@ export function narrowed(simulator: Simulator, rule: StableRule): Simulator {
     get facts() {
       return simulator.facts;
     },
-    prepare: () => simulator.prepare(),
+    prepare: (signal) => simulator.prepare(signal),
     run: async (attempt: Attempt) =>
       bounds.reduce((outcome, [name, range]) => narrow(outcome, name, range), await simulator.run(attempt)),
     close: () => simulator.close(),

@@ -7,13 +7,16 @@ import { constants } from 'node:os';
 import { join } from 'node:path';
 import { createServer } from 'node:tls';
 import type Docker from 'dockerode';
+import { pack } from 'tar-stream';
 import { beforeAll, describe, expect, it, onTestFinished, vi } from 'vitest';
 import { type DockerOptions, DockerSandbox, ownerLabel } from '../../src/sandboxes/docker/sandbox.js';
 import type { Cell, Execution } from '../../src/sandboxes/sandbox.js';
+import { createSimulator } from '../../src/simulators/index.js';
+import { simulatorSettings } from '../../src/simulators/settings.js';
 import { MachineFault } from '../../src/support/errors.js';
 import { certificates } from '../support/certificates.js';
 import { temporaryDirectory } from '../support/directories.js';
-import { busyboxImage, containersOf, dockerEngine } from '../support/docker.js';
+import { busyboxImage, containersOf, dockerEngine, importImage } from '../support/docker.js';
 import { EngineProxy } from '../support/engineProxy.js';
 import { registryWith } from '../support/registry.js';
 
@@ -310,6 +313,63 @@ describe('the image', () => {
     );
     await failing({ image: 'Not A Name' }, /Docker failed while looking for the image/);
   });
+
+  it('is looked for again once it is gone', async () => {
+    const tag = 'atmos-fleet-test/gone:1';
+    const make = async () => {
+      const archive = pack();
+      archive.entry({ name: 'made' }, `${process.hrtime.bigint()}`);
+      await importImage(engine, archive, tag);
+      onTestFinished(() =>
+        engine
+          .getImage(tag)
+          .remove()
+          .catch(() => {}),
+      );
+      return (await engine.getImage(tag).inspect()).Id;
+    };
+    const sandbox = sandboxWith({ image: tag });
+    const first = await make();
+    await sandbox.prepare();
+    expect(sandbox.facts.image_digest).toBe(first);
+    await engine.getImage(tag).remove();
+    await expect(sandbox.prepare()).rejects.toThrow(/is not on this machine/);
+    const second = await make();
+    await sandbox.prepare();
+    expect(sandbox.facts.image_digest).toBe(second);
+  });
+
+  it.each(['manifests', 'blobs'])(
+    'is pulled no more once that is aborted, the registry keeping back %s',
+    async (part) => {
+      const { server, address } = await registryWith('reader', 'secret');
+      onTestFinished(() => {
+        server.close();
+        server.closeAllConnections();
+      });
+      const home = await temporaryDirectory();
+      const auth = Buffer.from('reader:secret').toString('base64');
+      await writeFile(join(home, 'config.json'), JSON.stringify({ auths: { [address]: { auth } } }));
+      vi.stubEnv('DOCKER_CONFIG', home);
+      onTestFinished(() => void vi.unstubAllEnvs());
+      const [answer] = server.listeners('request');
+      const stop = new AbortController();
+      server.removeAllListeners('request').on('request', (request, response) => {
+        if (request.url?.includes(`/${part}/`)) stop.abort(new Error('told to stop'));
+        else answer?.(request, response);
+      });
+      const simulator = createSimulator(
+        simulatorSettings.parse({
+          kind: 'program',
+          command: ['true'],
+          sandbox: { kind: 'docker', image: `${address}/model:1` },
+        }),
+        { timeoutSeconds: 60, stable: { temperature: { min: 1 } } },
+      );
+      onTestFinished(() => simulator.close());
+      await expect(simulator.prepare(stop.signal)).rejects.toThrow('told to stop');
+    },
+  );
 
   it('is pulled with the credentials that a helper gives', async () => {
     const { server, address } = await registryWith('reader', 'se:cret');

@@ -24,12 +24,18 @@ interface Progress {
   error?: string;
 }
 
-/** Finds the image, pulled as the policy says. Throws `MachineFault` where it cannot be had. */
+/** Whether an image is still on this machine. */
+export async function isThere(engine: Docker, id: string): Promise<boolean> {
+  return (await askFor('looking for the image', () => engine.getImage(id).inspect())) !== undefined;
+}
+
+/** Finds the image, pulled as the policy says. Throws `MachineFault` where it cannot be had, and the signal's reason when aborted. */
 export async function obtain(
   engine: Docker,
   name: string,
   policy: PullPolicy,
   note: (sentence: string) => void,
+  signal?: AbortSignal,
 ): Promise<Image> {
   const image = engine.getImage(name);
   const inspect = () => askFor('looking for the image', () => image.inspect());
@@ -37,20 +43,32 @@ export async function obtain(
   if (!present && policy === 'never') {
     throw new MachineFault(`The image ${name} is not on this machine, and sandbox.pull is never: pull or build it`);
   }
-  if (!present) await pull(engine, name, note);
+  if (!present) {
+    await pull(engine, name, note, signal).catch((error) => {
+      signal?.throwIfAborted();
+      throw error;
+    });
+  }
   const found = present ?? (await inspect());
   if (!found) throw new MachineFault(`The image ${name} was pulled, but is not there`);
   const { Id, RepoDigests = [], Config } = found;
   return { id: Id, digest: RepoDigests[0] ?? Id, user: Config.User };
 }
 
-async function pull(engine: Docker, name: string, note: (sentence: string) => void): Promise<void> {
+async function pull(
+  engine: Docker,
+  name: string,
+  note: (sentence: string) => void,
+  signal?: AbortSignal,
+): Promise<void> {
   const authconfig = await credentialsFor(name, note);
   // A name without a tag would mean every tag of it.
   const one = /[@:][^/]*$/.test(name) ? name : `${name}:latest`;
   const doing = `pulling the image ${one}`;
   note(doing);
-  const stream = await ask(doing, () => engine.pull(one, authconfig ? { authconfig } : {}));
+  const stream = await ask(doing, () =>
+    engine.pull(one, { ...(authconfig && { authconfig }), ...(signal && { abortSignal: signal }) }),
+  );
   const report = new Report(doing, note);
   await readAll(doing, stream as Readable, pullSilenceSeconds, (progress) => follow(progress, report));
   note(`pulled the image ${one}`);

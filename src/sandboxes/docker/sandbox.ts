@@ -5,7 +5,7 @@ import type { Cell, Sandbox } from '../sandbox.js';
 import { type KeptCell, Slots } from '../slots.js';
 import { DockerCell, removeContainer } from './cell.js';
 import { ask, connect } from './engine.js';
-import { type Image, obtain, type PullPolicy } from './image.js';
+import { type Image, isThere, obtain, type PullPolicy } from './image.js';
 
 /** The label that says which process a container belongs to. */
 export const ownerLabel = 'io.atmos-fleet.owner';
@@ -47,11 +47,13 @@ export class DockerSandbox implements Sandbox {
     private readonly note: (sentence: string) => void = () => {},
   ) {}
 
-  async prepare(): Promise<void> {
+  async prepare(signal?: AbortSignal): Promise<void> {
     await ask('greeting the engine', () => this.engine.ping());
     await this.removeLeftovers();
     const { image, pull } = this.options;
-    this.image ??= await obtain(this.engine, image, pull, this.note);
+    if (!this.image || !(await isThere(this.engine, this.image.id))) {
+      this.image = await obtain(this.engine, image, pull, this.note, signal);
+    }
     Object.assign(this.facts, { image, image_digest: this.image.digest });
   }
 

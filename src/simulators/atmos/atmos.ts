@@ -51,8 +51,8 @@ export class AtmosSimulator implements Simulator {
     return this.sandbox.facts;
   }
 
-  async prepare(): Promise<void> {
-    await this.sandbox.prepare();
+  async prepare(signal?: AbortSignal): Promise<void> {
+    await this.sandbox.prepare(signal);
     this.templates ??= await this.sandbox.use(0, (cell) => readTemplates(cell, this.options.names));
   }
 
