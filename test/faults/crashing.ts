@@ -144,13 +144,11 @@ class Trial {
   /** Tells what was found since it told last. */
   say(where: string, tried: number): void {
     const searches = this.findings.splice(0);
-    const sum = (count: (found: Findings) => number) => searches.reduce((total, found) => total + count(found), 0);
-    const [lost, duplicated] = [sum((found) => found.lost), sum((found) => found.duplicated)];
-    const [changed, runs] = [sum((found) => found.changed), sum((found) => found.runs)];
-    const repeated = sum((found) => found.repeated.length);
+    const sum = (what: keyof Findings) => searches.reduce((total, found) => total + found[what], 0);
+    const [lost, duplicated, changed] = [sum('lost'), sum('duplicated'), sum('changed')];
     console.log(
       `${this.who}: ${tried} crash points tried at ${where}, in ${searches.length} searches; ` +
-        `lost ${lost}, duplicated ${duplicated}, settled rows changed ${changed}; ${runs} runs, ${repeated} repeated`,
+        `lost ${lost}, duplicated ${duplicated}, settled rows changed ${changed}; ${sum('runs')} runs, ${sum('repeated')} repeated`,
     );
   }
 }
