@@ -15,6 +15,8 @@ import { Watch } from './watch.js';
 
 const leastFreeBytes = 32 * 1024 * 1024;
 const closeMilliseconds = 1000;
+/** Links are copied as they stand: resolved, a relative one would lead back into the original. */
+const copyOptions = { recursive: true, mode: fileConstants.COPYFILE_FICLONE, verbatimSymlinks: true };
 
 /** By number: in a container this user may have no entry in passwd. */
 const userId = process.getuid?.() ?? 0;
@@ -94,7 +96,7 @@ class LocalCell implements KeptCell {
   async fill(): Promise<void> {
     await mkdir(this.temporary, { recursive: true });
     if (this.checkout === undefined) await mkdir(this.directory);
-    else await cp(this.checkout, this.directory, { recursive: true, mode: fileConstants.COPYFILE_FICLONE });
+    else await cp(this.checkout, this.directory, copyOptions);
   }
 
   async settle(): Promise<boolean> {

@@ -69,6 +69,7 @@ describe('a container', () => {
       const fill = `for n in 1 2 3; do dd if=/dev/zero of=${place}/file-$n bs=1000000 count=4; done`;
       expect(await outputOf(sandbox, fill)).toMatch(/No space left/);
     }
+    expect(await outputOf(sandbox, 'cp /bin/busybox $TMPDIR/echo && $TMPDIR/echo runs')).toBe('runs');
     const { status } = await sandbox.use(0, (cell) => run(cell, 'exec head -c 16000000 /dev/zero >file'));
     expect(status).toBe(128 + constants.signals.SIGXFSZ);
   });

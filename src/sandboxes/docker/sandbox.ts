@@ -136,7 +136,7 @@ export class DockerSandbox implements Sandbox {
           { Name: 'core', Soft: 0, Hard: 0 },
         ],
         LogConfig: { Type: 'none', Config: {} },
-        Tmpfs: { '/tmp': `rw,nosuid,nodev,mode=1777,size=${scratch}` },
+        Tmpfs: { '/tmp': `rw,exec,nosuid,nodev,mode=1777,size=${scratch}` },
         Mounts: this.checkout === undefined ? [scratchVolume(scratch)] : [],
       },
     };
