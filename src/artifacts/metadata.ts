@@ -1,7 +1,6 @@
-import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { z } from 'zod';
-import { onDisk } from '../support/files.js';
+import { onDisk, writeInstead } from '../support/files.js';
 
 /** The file that tells of a run; stored last, so a run that has it is there whole. */
 export const metadataFile = 'run_metadata.json';
@@ -49,7 +48,7 @@ export type RunMetadata = z.output<typeof metadataSchema>;
 /** Writes the metadata beside the files of a run, the last of them. */
 export async function writeMetadata(directory: string, metadata: RunMetadata): Promise<void> {
   const text = `${JSON.stringify(metadataSchema.parse(metadata), null, 2)}\n`;
-  await onDisk('writing the metadata of a run', () => writeFile(join(directory, metadataFile), text));
+  await onDisk('writing the metadata of a run', () => writeInstead(join(directory, metadataFile), text));
 }
 
 /** Reads metadata back. Throws an error that says what is wrong with it. */

@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import { z } from 'zod';
 import type { Cell, Ending, Sandbox } from '../sandboxes/sandbox.js';
 import { messageOf } from '../support/errors.js';
-import { onDisk, readFirst } from '../support/files.js';
+import { onDisk, readFirst, writeInstead } from '../support/files.js';
 import { failure } from './failure.js';
 import type { Attempt, Outcome, Result, Simulator } from './simulator.js';
 
@@ -79,8 +79,8 @@ export class ProgramSimulator implements Simulator {
       timeoutSeconds: this.timeoutSeconds,
       signal,
     });
-    await onDisk('writing the log of a run', () => writeFile(join(output, logFile), execution.log));
     await cell.take('output', output);
+    await onDisk('writing the log of a run', () => writeInstead(join(output, logFile), execution.log));
     return this.judge(execution, output);
   }
 

@@ -1,5 +1,5 @@
 import { constants, type Stats } from 'node:fs';
-import { chmod, copyFile, lstat, mkdir, open, opendir, readdir, rm } from 'node:fs/promises';
+import { chmod, copyFile, lstat, mkdir, open, opendir, readdir, rm, writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { MachineFault, messageOf } from './errors.js';
 
@@ -56,6 +56,12 @@ export async function removeDirectory(directory: string): Promise<void> {
   await withRights(() => rm(directory, { recursive: true, force: true, maxRetries: 3 }), directory);
 }
 
+/** Writes a file in the place of whatever stands there, a directory too. */
+export async function writeInstead(path: string, content: string): Promise<void> {
+  await removeDirectory(path);
+  await writeFile(path, content);
+}
+
 /** Does what a program may have shut this user out of: where that is so, once more with the owner's rights below those paths. */
 export async function withRights<T>(work: () => Promise<T>, ...paths: string[]): Promise<T> {
   try {
@@ -81,7 +87,7 @@ async function copy(from: string, to: string): Promise<void> {
 }
 
 /** What stands at a path, a link itself and not what it leads to; undefined where nothing does. */
-async function statOf(path: string): Promise<Stats | undefined> {
+export async function statOf(path: string): Promise<Stats | undefined> {
   try {
     return await lstat(path);
   } catch (error) {

@@ -1,5 +1,5 @@
 import { spawn } from 'node:child_process';
-import { chmod, mkdir, readdir, readFile, writeFile } from 'node:fs/promises';
+import { chmod, mkdir, readdir, readFile, symlink, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { beforeAll, describe, expect, it, onTestFinished, vi } from 'vitest';
 import { LocalSandbox } from '../../src/sandboxes/local.js';
@@ -158,6 +158,14 @@ describe.each(places)('a program in the sandbox $kind', (place) => {
     expect(log).toMatch(/^begin\n.*\[\d+ bytes left out\].*\nend\n$/s);
   });
 
+  it('has its log where a program left a directory of that name', async () => {
+    const { simulator, directories } = await scripted(`
+      mkdir "$FLEET_OUTPUT_DIR/fleet_log.txt"; echo 1 >"$FLEET_OUTPUT_DIR/fleet_log.txt/inside"
+      echo done; ${writesResult('{"stable":true}')}`);
+    expect(await simulator.run(attemptWith({ directories }))).toMatchObject({ stable: true });
+    expect(await readFile(join(directories.output, 'fleet_log.txt'), 'utf8')).toBe('done\n');
+  });
+
   it('blames the machine when the command is not there', async () => {
     const sandbox = await place.settings();
     const settings = simulatorSettings.parse({ kind: 'program', command: ['no-such-model'], sandbox });
@@ -191,6 +199,23 @@ describe('the local sandbox', () => {
       cell.execute({ argv, timeoutSeconds, signal: new AbortController().signal }),
     );
     expect(log.trim()).toBe('FLEET_CELL,HOME,LANG,PATH,TMPDIR');
+  });
+
+  it('keeps what a run writes through a link out of the checkout it was copied from', async () => {
+    const checkout = await temporaryDirectory();
+    await mkdir(join(checkout, 'templates'));
+    await writeFile(join(checkout, 'templates', 'profile'), 'pristine');
+    await symlink('templates/profile', join(checkout, 'profile'));
+    const sandbox = new LocalSandbox(await temporaryDirectory(), checkout);
+    onTestFinished(() => sandbox.close());
+    await sandbox.prepare();
+    const argv = ['sh', '-c', 'echo changed >profile'];
+    const signal = new AbortController().signal;
+    const { files } = await sandbox.use(0, (cell) =>
+      cell.execute({ argv, timeoutSeconds, signal, results: ['templates/profile'] }),
+    );
+    expect(String(files.get('templates/profile'))).toBe('changed\n');
+    expect(await readFile(join(checkout, 'profile'), 'utf8')).toBe('pristine');
   });
 
   it('blames the machine when its scratch directory cannot be made', async () => {
