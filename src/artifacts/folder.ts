@@ -1,12 +1,14 @@
 import { mkdir, open, readdir, readFile, rename } from 'node:fs/promises';
 import { dirname, join, resolve } from 'node:path';
 import { messageOf } from '../support/errors.js';
-import { copyFiles, onDisk, regularFiles, removeDirectory } from '../support/files.js';
+import { copyFiles, onDisk, regularFiles, removeDirectory, statOf } from '../support/files.js';
 import { hasEnded, thisProcess } from '../support/owner.js';
 import { metadataFile, parseMetadata } from './metadata.js';
 import { type ArtifactStore, isRunOf, runPath, runPathOf, type StoredRun } from './store.js';
 
 const incoming = '.incoming';
+/** Age of what is half stored at which it counts as left behind, on whatever host, ms. */
+const abandonedMilliseconds = 86_400_000;
 
 /** A local folder; for one machine, or for several that mount it at one place. */
 export class FolderStore implements ArtifactStore {
@@ -20,8 +22,11 @@ export class FolderStore implements ArtifactStore {
   async check(): Promise<void> {
     await onDisk(`preparing ${this.root}`, async () => {
       await mkdir(join(this.root, incoming), { recursive: true });
+      const old = Date.now() - abandonedMilliseconds;
       for (const entry of await readdir(join(this.root, incoming))) {
-        if (hasEnded(entry)) await removeDirectory(join(this.root, incoming, entry));
+        const path = join(this.root, incoming, entry);
+        const written = (await statOf(path))?.mtimeMs ?? 0;
+        if (hasEnded(entry) || written < old) await removeDirectory(path);
       }
     });
   }

@@ -1,11 +1,11 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdir, readdir, readFile, symlink, writeFile } from 'node:fs/promises';
+import { mkdir, readdir, readFile, symlink, utimes, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { BucketStore } from '../../src/artifacts/bucket.js';
 import { createArtifactStore, storedRuns } from '../../src/artifacts/index.js';
-import { metadataFile, type RunMetadata, writeMetadata } from '../../src/artifacts/metadata.js';
+import { metadataFile, parseMetadata, type RunMetadata, writeMetadata } from '../../src/artifacts/metadata.js';
 import type { ArtifactStore } from '../../src/artifacts/store.js';
 import { MachineFault, Unavailable, UsageError } from '../../src/support/errors.js';
 import { BucketServer, refusal } from '../support/bucket-server.js';
@@ -140,6 +140,15 @@ describe.each(places)('a $kind of artifacts', ({ root, outPathOf }) => {
   });
 });
 
+describe('the metadata of a run', () => {
+  it('is written where a program left a directory of that name', async () => {
+    const directory = await temporaryDirectory();
+    await mkdir(join(directory, metadataFile, 'inside'), { recursive: true });
+    await writeMetadata(directory, metadata('token-1'));
+    expect(parseMetadata(await readFile(join(directory, metadataFile), 'utf8'))).toEqual(metadata('token-1'));
+  });
+});
+
 describe('the place of artifacts', () => {
   it('is a folder or a bucket', async () => {
     for (const url of ['s3://bucket', 'results', 'gs://', 'gs://UPPER', 'file:']) {
@@ -187,6 +196,16 @@ describe('the folder of artifacts', () => {
     await once(worker, 'exit');
     await store.check();
     expect(await readdir(incoming)).toEqual([]);
+  });
+
+  it('removes what another host left half stored a day ago, and nothing later', async () => {
+    const { root, store } = await folder();
+    const incoming = join(root, 'earth', '.incoming');
+    for (const name of ['elsewhere.1.2.0', 'elsewhere.1.2.1']) await mkdir(join(incoming, name));
+    const dayAgo = Date.now() / 1000 - 86_401;
+    await utimes(join(incoming, 'elsewhere.1.2.0'), dayAgo, dayAgo);
+    await store.check();
+    expect(await readdir(incoming)).toEqual(['elsewhere.1.2.1']);
   });
 
   it('blames the machine when it cannot write', async () => {
