@@ -51,7 +51,8 @@ export class BucketStore implements ArtifactStore {
 
   async save(directory: string, hash: string, token: string): Promise<string> {
     const path = posix.join(this.root, runPath(hash, token));
-    const upload = (name: string) => this.upload(join(directory, name), this.bucket.file(posix.join(path, name)));
+    const upload = (name: string) =>
+      this.upload(join(directory, name), this.bucket.file(posix.join(path, objectName(name))));
     await drain(mapped(withoutMetadata(directory), transfersAtOnce, upload));
     await upload(metadataFile);
     return `gs://${posix.join(this.bucket.name, path)}`;
@@ -95,6 +96,11 @@ export class BucketStore implements ArtifactStore {
   private attempt<T>(doing: string, operation: () => Promise<T>): Promise<T> {
     return attempt(doing, operation, this.patienceSeconds);
   }
+}
+
+/** A file's name as Cloud Storage takes it. */
+function objectName(name: string): string {
+  return name.replace(/[\r\n]/g, encodeURIComponent);
 }
 
 /** The runs below a prefix, at whatever depth; an empty one means the whole bucket. */
@@ -170,19 +176,23 @@ async function attempt<T>(doing: string, operation: () => Promise<T>, patienceSe
 }
 
 const diskCalls = new Set(['open', 'read', 'write', 'stat', 'mkdir']);
+/** Refusals that say come again: too slow, a conflict, a session that is over, a condition, too much. */
+const passing = new Set([408, 409, 410, 412, 429]);
 
 /** Who is at fault: this machine where its account or its disk is, otherwise the service, which may come back. */
 function bucketFault(doing: string, error: unknown): Error {
   if (error instanceof MachineFault || error instanceof Unavailable || error instanceof TypeError) return error;
-  const { code, syscall } = error as { code?: unknown; syscall?: unknown };
+  const { code, status, syscall } = error as { code?: unknown; status?: unknown; syscall?: unknown };
+  const answer = Number(code ?? status); // the library's uploads that can be resumed have the latter
   const message = `Cloud Storage failed while ${doing}: ${messageOf(error)}`;
-  const refused = code === 401 || code === 403 || /credentials/i.test(message);
+  const refused = answer === 401 || answer === 403 || /credentials/i.test(message);
   if (refused) {
     return new MachineFault(
       `${message}. Give this machine an account that may use the bucket (Application Default Credentials)`,
       { cause: error },
     );
   }
-  const lasting = code === 404 || (typeof syscall === 'string' && diskCalls.has(syscall));
+  const final = answer >= 400 && answer < 500 && !passing.has(answer);
+  const lasting = final || (typeof syscall === 'string' && diskCalls.has(syscall));
   return lasting ? new MachineFault(message, { cause: error }) : new Unavailable(message, { cause: error });
 }

@@ -258,6 +258,40 @@ describe('the bucket of artifacts', () => {
     expect(await all(storedRuns('gs://models', 'earth'))).toEqual([]);
   });
 
+  it('stores files whose names Cloud Storage does not take', async () => {
+    server.disturb = ({ method }, { searchParams }) =>
+      method === 'POST' && /[\r\n]/.test(searchParams.get('name') ?? '')
+        ? refusal(400, 'Disallowed unicode characters present in object name')
+        : undefined;
+    const directory = await filesOfRun('token-1');
+    await writeFile(join(directory, 'deep', 'two\r\nlines 100%'), 'three');
+    await bucket().save(directory, hash, 'token-1');
+    expect(server.objects.get(`earth/${hash}/token-1/deep/two%0D%0Alines 100%`)?.toString()).toBe('three');
+  });
+
+  it.each([400, 403, 404, 411, 413, 414])(
+    'takes a refusal with status %s as lasting, and tries no more',
+    async (status) => {
+      let asked = 0;
+      server.disturb = () => {
+        asked++;
+        return refusal(status, 'never');
+      };
+      const directory = await temporaryDirectory();
+      await writeMetadata(directory, metadata('token-1'));
+      await expect(bucket(20).save(directory, hash, 'token-1')).rejects.toThrow(MachineFault);
+      await writeFile(join(directory, 'large'), Buffer.alloc(10 * 1024 * 1024));
+      await expect(bucket(20).save(directory, hash, 'token-1')).rejects.toThrow(MachineFault);
+      await expect(bucket(20).fetch(`gs://models/earth/${hash}/token-1`, directory)).rejects.toThrow(MachineFault);
+      expect(asked).toBe(3);
+    },
+  );
+
+  it.each([408, 409, 410, 412, 429, 500])('takes a refusal with status %s as passing', async (status) => {
+    server.disturb = () => refusal(status, 'not now');
+    await expect(bucket(0).save(await filesOfRun('token-1'), hash, 'token-1')).rejects.toThrow(Unavailable);
+  });
+
   it('says what is at fault: the account, the name, or the service', async () => {
     server.permissions = ['storage.objects.get'];
     await expect(bucket().check()).rejects.toThrow(
