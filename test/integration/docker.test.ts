@@ -199,7 +199,7 @@ describe('the results of a command', () => {
     const sandbox = sandboxWith();
     await sandbox.prepare();
     const lease = new AbortController();
-    proxy.fateOf = (request) => void (/^GET .*missing/.test(request) && lease.abort(new Error('lease lost')));
+    proxy.onRequest = (request) => void (/^GET .*missing/.test(request) && lease.abort(new Error('lease lost')));
     const ending = await sandbox.use(0, async (cell) => {
       const command = { argv: ['true'], timeoutSeconds: 60, signal: lease.signal, results: ['missing'] };
       const ended = await cell.execute(command);
@@ -449,12 +449,12 @@ describe('the engine', () => {
     const proxy = await EngineProxy.start();
     const sandbox = sandboxWith();
     await sandbox.prepare();
-    proxy.fateOf = (request) => void (/\/top[ ?]/.test(request) && proxy.away());
+    proxy.onRequest = (request) => void (/\/top[ ?]/.test(request) && proxy.away());
     expect(await outputOf(sandbox, 'echo fine')).toBe('fine');
     const next = sandbox.use(0, async () => {});
     await expect(next).rejects.toThrow(MachineFault);
     await expect(next).rejects.toThrow('No Docker engine answers');
-    proxy.fateOf = () => undefined;
+    proxy.onRequest = () => undefined;
     await proxy.back();
     expect(await outputOf(sandbox, 'echo again')).toBe('again');
     proxy.away();
@@ -466,7 +466,7 @@ describe('the engine', () => {
     const proxy = await EngineProxy.start();
     const sandbox = sandboxWith();
     await sandbox.prepare();
-    proxy.fateOf = (request) => (/^GET .*archive/.test(request) ? { cutAfter: 100_000 } : undefined);
+    proxy.onRequest = (request) => (/^GET .*archive/.test(request) ? 100_000 : undefined);
     const to = await temporaryDirectory();
     const copies = [(cell: Cell) => cell.take('output', to), (cell: Cell) => cell.read('output/large')];
     for (const copyOut of copies) {

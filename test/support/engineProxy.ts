@@ -4,13 +4,10 @@ import { join } from 'node:path';
 import { onTestFinished, vi } from 'vitest';
 import { temporaryDirectory } from './directories.js';
 
-/** What becomes of an answer after so many bytes: its connection is cut, or nothing more of it comes. */
-export type Fate = { cutAfter: number } | { silentAfter: number };
-
 /** Stands before the engine, for the rest of a test: `DOCKER_HOST` leads to it. */
 export class EngineProxy {
-  /** Told the first line of each request; undefined: its answer comes whole. */
-  fateOf: (request: string) => Fate | undefined = () => undefined;
+  /** Told the first line of each request; answers after how many bytes of the answer its connection is cut, if at all. */
+  onRequest: (request: string) => number | undefined = () => undefined;
   private readonly sockets = new Set<Socket>();
   private server: Server | undefined;
 
@@ -44,19 +41,18 @@ export class EngineProxy {
 
   private join(client: Socket): void {
     const engine = connect(this.target);
-    let fate: Fate | undefined;
+    let end: number | undefined;
     let received = 0;
     client.on('data', (bytes) => {
       const [, request] = /^((?:GET|HEAD|POST|PUT|DELETE) .*)\r\n/.exec(bytes.toString('latin1', 0, 1000)) ?? [];
-      if (request !== undefined) [fate, received] = [this.fateOf(request), 0];
+      if (request !== undefined) [end, received] = [this.onRequest(request), 0];
       engine.write(bytes);
     });
     engine.on('data', (bytes) => {
-      if (!fate) return void client.write(bytes);
-      const end = 'cutAfter' in fate ? fate.cutAfter : fate.silentAfter;
+      if (end === undefined) return void client.write(bytes);
       client.write(bytes.subarray(0, Math.max(end - received, 0)));
       received += bytes.length;
-      if (received > end && 'cutAfter' in fate) client.end();
+      if (received > end) client.end();
     });
     for (const [socket, other] of [
       [client, engine],

@@ -14,7 +14,7 @@ import { ask, askFor, copySilenceSeconds, engineFault, readAll } from './engine.
  * `$0` are the results' paths, with blanks between. Something comes on standard output if the command could be started.
  */
 const withResults = [
-  'case $1 in */*) [ -f "$1" ] && [ -x "$1" ];; *) command -v "$1" >/dev/null;; esac || exec "$@"',
+  'case $1 in */*) [ -f "$1" ] && [ -x "$1" ];; *) command -v "$1" >/dev/null;; esac || exec "$@" >&2',
   '"$@" >&2; status=$?',
   'set -f; tar -cf - $0 2>/dev/null || echo',
   'exit $status',
@@ -129,7 +129,7 @@ export class DockerCell implements KeptCell {
     const stream = await ask('starting a command', () => exec.start({ hijack: true, stdin: false }));
     const over = new AbortController();
     const watch = new Watch(command, () => {
-      this.end().catch(() => {});
+      this.end().catch(() => {}); // told to whoever ends the cell after its use
       setTimeout(() => stream.destroy(), endMilliseconds).unref();
     });
     const archive = new PassThrough();
