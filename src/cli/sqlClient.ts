@@ -9,6 +9,7 @@ import { reset } from '../roles/reset.js';
 import { refuseOtherInRedis } from '../roles/search.js';
 import { sqlClient } from '../roles/sqlClient.js';
 import { sqlClientMaster } from '../roles/sqlClientMaster.js';
+import { UsageError } from '../support/errors.js';
 import { ledgerOf } from './ledger.js';
 import { durationOption, switchOption, withCommon, withMetrics } from './options.js';
 import { asMember, asOneShot, openWorkbench, stopOnSignals, type Workbench } from './wire.js';
@@ -114,14 +115,13 @@ async function importFrom(prefix: string, bench: Workbench, create: boolean): Pr
         runs,
         bench.config.run.attempts,
       );
-      const found = completed + errors + queued + unreadable > 0;
-      const lines = [
-        found
-          ? `imported ${completed} completed points and ${errors} errors; ${queued} are queued again, ${unreadable} runs could not be read`
-          : `found no run of ${name} in ${prefix}, nor in a folder ${name} there`,
-        ...(foreign > 0 ? [`passed over ${foreign} runs of other searches`] : []),
-      ];
-      process.stdout.write(`${lines.join('\n')}\n`);
+      const others = foreign > 0 ? `\npassed over ${foreign} runs of other searches` : '';
+      if (completed + errors + queued + unreadable === 0) {
+        throw new UsageError(`--import: found no run of ${name} in ${prefix}, nor in a folder ${name} there${others}`);
+      }
+      process.stdout.write(
+        `imported ${completed} completed points and ${errors} errors; ${queued} are queued again, ${unreadable} runs could not be read${others}\n`,
+      );
     });
   } finally {
     await ledger.close();
