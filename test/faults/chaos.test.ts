@@ -255,7 +255,7 @@ test.each([
     for (; watching; await sleep(50)) await invariants.look();
   })();
   // After each fault of a worker's the search waits for another process to start.
-  const done = await disturb(stage, faults, kind === 'worker' ? faultsWanted / 2 : faultsWanted);
+  const done = await disturb(stage, faults, kind === 'worker' ? faultsWanted * 0.3 : faultsWanted);
   const told = async (error: unknown) => {
     const last = fleet
       .of()

@@ -56,6 +56,13 @@ async function runToItsEnd(fleet: Fleet, ...rebuild: '--rebuild'[]): Promise<voi
   await fleet.stop();
 }
 
+/** Whether `status` says that there might be more points. */
+async function keptOut(fleet: Fleet): Promise<boolean> {
+  const { status, stdout } = await fleet.run('status');
+  expect(status).toBe(0);
+  return stdout.includes('maxPoints kept proposals out');
+}
+
 describe('a search that is over', () => {
   test.each(extensions)(
     'goes on with $how: settled rows stay as they are, only the frontier runs',
@@ -67,6 +74,7 @@ describe('a search that is over', () => {
       expect(before).toHaveLength(rows);
       const judged = await fleet.run('verify');
       expect(judged).toMatchObject({ status: verdict.status, stdout: expect.stringMatching(verdict.stdout) });
+      expect(await keptOut(fleet)).toBe(verdict !== complete);
 
       const wire = await Wire.tapped(server);
       const extended = planeFleet(server, name, { database: { url }, ...later });
@@ -89,6 +97,7 @@ describe('a search that is over', () => {
         status: complete.status,
         stdout: expect.stringMatching(complete.stdout),
       });
+      expect(await keptOut(extended)).toBe(false);
     },
   );
 
