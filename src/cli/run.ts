@@ -53,7 +53,7 @@ async function runHere({ config, search, log, stop }: Workbench, point: Point, f
   const simulator = createSimulator(config.simulator, settings);
   const [input, output] = [join(folder, 'input'), join(folder, 'output')];
   try {
-    await simulator.prepare();
+    await simulator.prepare(stop.abort);
     if (simulator.keepsFiles) await Promise.all([input, output].map((path) => mkdir(path, { recursive: true })));
     const since = performance.now();
     const outcome = await simulator.run({

@@ -62,7 +62,7 @@ export class Bench {
   }
 
   private async prepare(): Promise<void> {
-    await this.simulator.prepare();
+    await this.simulator.prepare(this.member.stop.quiet);
     if (this.simulator.keepsFiles) await this.store.check();
   }
 
