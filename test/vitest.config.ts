@@ -5,7 +5,7 @@ import { defineConfig } from 'vitest/config';
 export default defineConfig({
   root: fileURLToPath(new URL('..', import.meta.url)),
   test: {
-    maxWorkers: 2,
+    maxWorkers: 3,
     setupFiles: ['test/support/vitest.setup.ts'],
     projects: [
       {
