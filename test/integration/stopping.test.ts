@@ -167,7 +167,7 @@ describe('the kill switch', () => {
   test('is pulled by -f after so many empty looks in a row, and not before', async () => {
     const fleet = await withOneRunning('finished', endless, '--grace', '0s');
     const watching = await fleet.start('kill', '-f', '2', '--interval', '100ms');
-    await watching.child.line((line) => line === 'not empty: processing_Q 1', 'what is left');
+    await watching.child.line((line) => line === 'not empty: processing_Q 1, leases 1', 'what is left');
     expect(await redis.llen(fleet.key('kill'))).toBe(0);
     watching.kill('SIGTERM');
     await ended([watching]);
