@@ -155,7 +155,8 @@ export function hasTable(db: Knex, name: string): Promise<boolean> {
 
 /** As `ask`, for what cannot be given a limit of time itself. */
 export function askInTime<T>(query: PromiseLike<T>): Promise<T> {
-  return inTime(ask(query), statementMs);
+  const late = () => new Unavailable(`the database: no answer within ${statementMs / 1000} s`);
+  return inTime(ask(query), statementMs, late);
 }
 
 /** Runs statements; what may pass becomes `Unavailable`. */

@@ -2,7 +2,7 @@ import type { ArtifactStore } from '../artifacts/store.js';
 import type { Simulator } from '../simulators/simulator.js';
 import { pause } from '../support/bell.js';
 import { MachineFault, messageOf, Unavailable } from '../support/errors.js';
-import { inTime } from '../support/patience.js';
+import { orStopped } from '../support/patience.js';
 import type { Member } from './member.js';
 
 const faultsInRow = 3;
@@ -35,7 +35,7 @@ export class Bench {
     const { quiet } = member.stop;
     while (!quiet.aborted && !this.over()) {
       try {
-        await inTime(this.prepare(), Number.POSITIVE_INFINITY, quiet);
+        await orStopped(this.prepare(), quiet);
         if (member.facts.benched !== undefined) member.log.info('off the bench: this machine can run points');
         delete member.facts.benched;
         return;

@@ -7,17 +7,15 @@ const longestPauseMs = 2000;
 const graceMs = 1000;
 
 /**
- * What a call answers, unless its time is up before (`Unavailable`), or the signal was aborted some time ago (its reason): what is
+ * What a call answers, unless its time is up before (`late`), or the signal was aborted some time ago (its reason): what is
  * nearly done is better not left half known.
  */
-export function inTime<T>(call: Promise<T>, limitMs: number, signal?: AbortSignal): Promise<T> {
+export function inTime<T>(call: Promise<T>, limitMs: number, late: () => Error, signal?: AbortSignal): Promise<T> {
   return new Promise((resolve, reject) => {
     const timers: NodeJS.Timeout[] = [];
     const after = (ms: number, act: () => void) => void timers.push(setTimeout(act, ms));
     const aborted = () => after(graceMs, () => reject(signal?.reason));
-    if (limitMs !== Number.POSITIVE_INFINITY) {
-      after(limitMs, () => reject(new Unavailable(`no answer within ${Math.round(limitMs / 1000)} s`)));
-    }
+    if (limitMs !== Number.POSITIVE_INFINITY) after(limitMs, () => reject(late()));
     if (signal?.aborted) aborted();
     else signal?.addEventListener('abort', aborted);
     const over = () => {
@@ -26,6 +24,11 @@ export function inTime<T>(call: Promise<T>, limitMs: number, signal?: AbortSigna
     };
     call.then(resolve, reject).finally(over);
   });
+}
+
+/** What a call answers, unless the signal was aborted some time ago: its reason. */
+export function orStopped<T>(call: Promise<T>, signal: AbortSignal): Promise<T> {
+  return inTime(call, Number.POSITIVE_INFINITY, () => signal.reason, signal);
 }
 
 /**
@@ -48,15 +51,18 @@ export class Patience {
   async insist<T>(call: () => Promise<T>, signal?: AbortSignal): Promise<T> {
     const giveUpAt = performance.now() + this.limitMs;
     let met: string | undefined;
+    let last: Unavailable | undefined;
+    const late = () => last ?? new Unavailable(`no answer within ${this.limitMs / 1000} s`);
     for (let wait = firstPauseMs; ; wait = Math.min(wait * 2, longestPauseMs)) {
       signal?.throwIfAborted();
       try {
-        const answer = await inTime(call(), giveUpAt - performance.now(), signal);
+        const answer = await inTime(call(), giveUpAt - performance.now(), late, signal);
         if (met !== undefined) this.over(met);
         return answer;
       } catch (error) {
         signal?.throwIfAborted();
         if (!(error instanceof Unavailable)) throw error;
+        last = error;
         const rest = giveUpAt - performance.now();
         if (rest <= 0) throw error;
         if (met !== messageOf(error)) {
