@@ -45,8 +45,8 @@ export class Patience {
   ) {}
 
   /**
-   * Calls until the service answers, the limit is over, or the signal ends it; other errors pass through. A call that hangs then
-   * is left to itself.
+   * Calls until the service answers, the limit is over, or the signal ends it; other errors pass through. A call that hangs on for
+   * a while then is left to itself.
    */
   async insist<T>(call: () => Promise<T>, signal?: AbortSignal): Promise<T> {
     const giveUpAt = performance.now() + this.limitMs;
@@ -56,7 +56,7 @@ export class Patience {
     for (let wait = firstPauseMs; ; wait = Math.min(wait * 2, longestPauseMs)) {
       signal?.throwIfAborted();
       try {
-        const answer = await inTime(call(), giveUpAt - performance.now(), late, signal);
+        const answer = await inTime(call(), giveUpAt + graceMs - performance.now(), late, signal);
         if (met !== undefined) this.over(met);
         return answer;
       } catch (error) {
