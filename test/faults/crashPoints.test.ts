@@ -74,6 +74,8 @@ class CrashRun {
     await this.reaches(() => tested.isThere(), 'there is a table');
     await tested.watchSettledRows();
     await this.reaches(() => tested.isOpen(), 'the search is open');
+    // Before others' points can propose it.
+    if (victim === 'starter') await this.reaches(() => tested.hasRow(space.start.hash), 'the start has its row');
     await leftByOthers(tested);
     if (victim !== 'worker') await this.serve('worker');
     if (victim !== 'starter') await tested.redis.lpush(tested.key('main_sql_Q'), space.start.code);

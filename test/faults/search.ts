@@ -151,6 +151,10 @@ export class TestSearch {
     return (await this.look()).generation !== undefined;
   }
 
+  async hasRow(hash: string): Promise<boolean> {
+    return (await this.query(`select 1 from ${this.table} where hash = '${hash}'`)).length > 0;
+  }
+
   /** Whether nothing is left to do: no list, lease or batch holds anything, the closing pass is over, no row is live. */
   async done(): Promise<boolean> {
     const { closed } = await this.look();
