@@ -5,7 +5,7 @@ import { defineConfig } from 'vitest/config';
 export default defineConfig({
   root: fileURLToPath(new URL('..', import.meta.url)),
   test: {
-    maxWorkers: 3,
+    maxWorkers: 2,
     setupFiles: ['test/support/vitest.setup.ts'],
     projects: [
       {
