@@ -2,8 +2,7 @@ import type { Ledger, PointRow } from '../ledger/ledger.js';
 import type { Admission, Batch } from '../queue/batches.js';
 import { type Decoded, decodeTravel, encode, type Travel } from '../queue/messages.js';
 import type { Member } from './member.js';
-import { elementOf } from './proposals.js';
-import { parentPaths } from './rebuild.js';
+import { elementsOf } from './proposals.js';
 import { sort } from './settling.js';
 import { written } from './table.js';
 
@@ -28,7 +27,9 @@ export async function admit(member: Member, ledger: Ledger, batch: Batch, table:
     allNew = await ledger.insertQueued(rows, table);
   };
   if (!(await written(member, ledger, batch, insert))) return;
-  const elements = allNew ? new Map() : await member.insist(() => elementsOfRows(ledger, decoded));
+  const elements = allNew
+    ? new Map<string, string | null>()
+    : await member.insist(() => elementsOfRows(ledger, decoded));
   const admissions = decoded.map(({ point, facts }): Admission => {
     const element = elements.get(point.hash);
     return { hash: point.hash, element: element === undefined ? encode(point.code, facts) : element };
@@ -54,7 +55,6 @@ async function elementsOfRows(
     if (row.state === 'completed' || row.state === 'error') elements.set(row.hash, null);
     else if (row.depth !== facts.depth || row.previous_hash !== (facts.previous_hash ?? null)) others.push(row);
   }
-  const paths = await parentPaths(ledger, others);
-  for (const row of others) elements.set(row.hash, elementOf(row, paths.get(row.previous_hash ?? '') ?? null));
+  for (const [hash, element] of await elementsOf(ledger, others)) elements.set(hash, element);
   return elements;
 }

@@ -1,4 +1,4 @@
-import type { PointRow } from '../ledger/ledger.js';
+import type { Ledger, PointRow } from '../ledger/ledger.js';
 import type { Proposal } from '../queue/leases.js';
 import { encode, type Travel } from '../queue/messages.js';
 import { NotAPoint, type Point, type Space } from '../space/space.js';
@@ -62,8 +62,15 @@ export async function missingProposals(
   return missing;
 }
 
-/** The element by which a live row goes back to main_Q. Its allowance of attempts is fresh. */
-export function elementOf(row: PointRow, parentPath: string | null): string {
+/** The elements by which live rows go back to main_Q, by hash: each knows where its parent's files are. */
+export async function elementsOf(ledger: Ledger, rows: readonly PointRow[]): Promise<Map<string, string>> {
+  const parents = await ledger.find([...new Set(rows.flatMap(({ previous_hash }) => previous_hash ?? []))]);
+  const paths = new Map(parents.map(({ hash, out_path }) => [hash, out_path]));
+  return new Map(rows.map((row) => [row.hash, elementOf(row, paths.get(row.previous_hash ?? '') ?? null)]));
+}
+
+/** Its allowance of attempts is fresh. */
+function elementOf(row: PointRow, parentPath: string | null): string {
   const attempt = Math.max(1, row.attempts);
   return encode(row.code, {
     previous_hash: row.previous_hash ?? undefined,

@@ -6,7 +6,7 @@ import { decodeTravel, Malformed } from '../queue/messages.js';
 import { Rebuilding } from '../queue/rebuilding.js';
 import { pause } from '../support/bell.js';
 import type { Member } from './member.js';
-import { elementOf, legible, missingProposals } from './proposals.js';
+import { elementsOf, legible, missingProposals } from './proposals.js';
 import { nextReports, settle } from './settling.js';
 
 const chunk = 1000;
@@ -77,21 +77,12 @@ async function enterRows(rebuilding: Rebuilding, member: Member, ledger: Ledger)
         live.push(row);
       }
     }
-    const sound = legible(live, member);
-    const paths = await parentPaths(ledger, sound);
-    for (let from = 0; from < sound.length; from += chunk) {
-      const some = sound.slice(from, from + chunk);
-      await rebuilding.enqueue(some.map((row) => elementOf(row, paths.get(row.previous_hash ?? '') ?? null)));
+    const elements = [...(await elementsOf(ledger, legible(live, member))).values()];
+    for (let from = 0; from < elements.length; from += chunk) {
+      await rebuilding.enqueue(elements.slice(from, from + chunk));
     }
   }
   return forget;
-}
-
-/** Where the files of these rows' parents are. */
-export async function parentPaths(ledger: Ledger, rows: readonly PointRow[]): Promise<Map<string, string | null>> {
-  const parents = [...new Set(rows.flatMap(({ previous_hash }) => previous_hash ?? []))];
-  const found = await ledger.find(parents);
-  return new Map(found.map(({ hash, out_path }) => [hash, out_path]));
 }
 
 /** Takes up the roots that waited, known nowhere else. What stable points propose, their rows tell. */

@@ -6,8 +6,7 @@ import { pause } from '../support/bell.js';
 import { Unavailable, UsageError } from '../support/errors.js';
 import { killed } from './kill.js';
 import type { OneShot } from './oneShot.js';
-import { elementOf } from './proposals.js';
-import { parentPaths } from './rebuild.js';
+import { elementsOf } from './proposals.js';
 import { refuseOtherInRedis } from './search.js';
 import { refuseOther } from './table.js';
 
@@ -78,9 +77,8 @@ export async function retryErrors(command: OneShot, ledger: Ledger, choice: Erro
     const generation = await command.insist(() => session.generation());
     const rows = await command.insist(() => ledger.requeueErrors(choice, last, retryAtOnce));
     if (rows.length === 0) return put;
-    const paths = await command.insist(() => parentPaths(ledger, rows));
-    const elements = rows.map((row) => elementOf(row, paths.get(row.previous_hash ?? '') ?? null));
-    await leases.requeue(elements, generation).catch((error: unknown) => {
+    const elements = await command.insist(() => elementsOf(ledger, rows));
+    await leases.requeue([...elements.values()], generation).catch((error: unknown) => {
       // Their rows are live in SQL: a rebuild that came between, or the next closure pass, queues them.
       if (!(error instanceof Unavailable)) throw error;
     });
