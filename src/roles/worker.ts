@@ -8,7 +8,7 @@ import { Renewer } from '../queue/renewer.js';
 import type { Simulator } from '../simulators/simulator.js';
 import { Bell, pause } from '../support/bell.js';
 import { MachineFault, messageOf, Unavailable } from '../support/errors.js';
-import { hasEnded, thisProcess } from '../support/owner.js';
+import { hasEnded, thisProcess, userId } from '../support/owner.js';
 import { Stopped } from '../support/stop.js';
 import { Bench } from './bench.js';
 import { Finisher } from './finisher.js';
@@ -305,7 +305,7 @@ export class WorkerRole {
 }
 
 /** By user: what another's left, this one cannot remove. */
-const scratchPrefix = `atmos-fleet-runs-${process.getuid?.() ?? 0}-`;
+const scratchPrefix = `atmos-fleet-runs-${userId}-`;
 
 /** A scratch folder of this worker's own, gone when it ends; those of workers that were killed go now. */
 export async function withScratch<T>(parent: string, use: (folder: string) => Promise<T>): Promise<T> {

@@ -7,9 +7,17 @@ import type { Readable } from 'node:stream';
 import { setTimeout as delay } from 'node:timers/promises';
 import { MachineFault, messageOf } from '../support/errors.js';
 import { copyFiles, onDisk, readFirst, removeDirectory, withRights } from '../support/files.js';
-import { hasEnded, thisProcess } from '../support/owner.js';
+import { hasEnded, thisProcess, userId } from '../support/owner.js';
 import { cellVariable, killAllIn, killGroup } from './processes.js';
-import { type Cell, type Command, type Copy, type Execution, mostBytesRead, type Sandbox } from './sandbox.js';
+import {
+  type Cell,
+  type Command,
+  type Copy,
+  type Execution,
+  mostBytesRead,
+  resultsOf,
+  type Sandbox,
+} from './sandbox.js';
 import { type KeptCell, Slots } from './slots.js';
 import { Watch } from './watch.js';
 
@@ -17,9 +25,6 @@ const leastFreeBytes = 32 * 1024 * 1024;
 const closeMilliseconds = 1000;
 /** Links are copied as they stand: resolved, a relative one would lead back into the original. */
 const copyOptions = { recursive: true, mode: fileConstants.COPYFILE_FICLONE, verbatimSymlinks: true };
-
-/** By number: in a container this user may have no entry in passwd. */
-const userId = process.getuid?.() ?? 0;
 
 /** Where cells lie unless the configuration says otherwise: apart for each user. */
 export const defaultScratch = join(tmpdir(), `atmos-fleet-${userId}`);
@@ -145,19 +150,11 @@ class LocalCell implements KeptCell {
       if (child.pid !== undefined) killGroup(child.pid);
       await killAllIn(this.root);
       await Promise.race([closed, delay(closeMilliseconds, undefined, { ref: false })]);
-      return { ...watch.ended(status), files: watch.killed ? new Map() : await this.files(command.results ?? []) };
+      const files = watch.killed ? new Map<string, Buffer>() : await resultsOf(command, (path) => this.read(path));
+      return { ...watch.ended(status), files };
     } finally {
       watch.close();
     }
-  }
-
-  private async files(paths: readonly string[]): Promise<Map<string, Buffer>> {
-    const files = new Map<string, Buffer>();
-    for (const path of paths) {
-      const content = await this.read(path);
-      if (content) files.set(path, content);
-    }
-    return files;
   }
 
   private start({ argv: [program = '', ...rest], environment }: Command): Child {

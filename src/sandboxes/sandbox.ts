@@ -53,6 +53,19 @@ export interface Cell {
 /** Most bytes of a file that `read` gives. */
 export const mostBytesRead = 64 * 1024 * 1024;
 
+/** The results of a command that are there, by their paths. */
+export async function resultsOf(
+  { results = [] }: Command,
+  read: (path: string) => Promise<Buffer | undefined>,
+): Promise<Map<string, Buffer>> {
+  const files = new Map<string, Buffer>();
+  for (const path of results) {
+    const content = await read(path);
+    if (content) files.set(path, content);
+  }
+  return files;
+}
+
 /** Where simulators' programs run: `docker` or `local`. Throws `MachineFault` when this machine is at fault. */
 export interface Sandbox {
   /** Facts for a run's metadata, e.g. the image's digest. Known once prepared. */

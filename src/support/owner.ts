@@ -22,6 +22,9 @@ function lives(pid: number): boolean {
 
 const host = hostname().replaceAll(/[^A-Za-z0-9-]/g, '-') || 'localhost';
 
+/** By number: in a container this user may have no entry in passwd. */
+export const userId = process.getuid?.() ?? 0;
+
 /** Names this process on whatever it may leave behind: `host.pid.start`, letters that suit file names and labels. */
 export const thisProcess = `${host}.${process.pid}.${startOf('self') ?? '0'}`;
 

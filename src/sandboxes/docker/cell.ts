@@ -2,7 +2,7 @@ import { type Duplex, PassThrough, type Readable } from 'node:stream';
 import { setTimeout as delay } from 'node:timers/promises';
 import type Docker from 'dockerode';
 import { MachineFault } from '../../support/errors.js';
-import { type Command, type Copy, type Ending, type Execution, mostBytesRead } from '../sandbox.js';
+import { type Command, type Copy, type Ending, type Execution, mostBytesRead, resultsOf } from '../sandbox.js';
 import type { KeptCell } from '../slots.js';
 import { Watch } from '../watch.js';
 import { firstFile, packed, unpack, wholeFiles } from './archive.js';
@@ -146,23 +146,15 @@ export class DockerCell implements KeptCell {
       archive.end();
       if (watch.killed) return { ...watch.ended(killedStatus), files: new Map() };
       const ending = await this.examine(exec, watch, command, started);
-      return { ...ending, files: await this.resultsIn(await sent, results) };
+      const files = await sent;
+      // What did not come with it, as the image has no `tar` or the file is not there, is asked for.
+      return { ...ending, files: await resultsOf(command, async (path) => files.get(path) ?? this.read(path)) };
     } finally {
       over.abort();
       watch.close();
       stream.destroy();
       archive.destroy();
     }
-  }
-
-  /** What did not come with a command, as its image has no `tar` or the file is not there, is asked for. */
-  private async resultsIn(sent: Map<string, Buffer>, results: readonly string[]): Promise<Map<string, Buffer>> {
-    const files = new Map<string, Buffer>();
-    for (const path of results) {
-      const content = sent.get(path) ?? (await this.read(path));
-      if (content) files.set(path, content);
-    }
-    return files;
   }
 
   /** Resolves when the engine says that the command has ended, whoever still holds its output. */

@@ -1,6 +1,7 @@
 import type { Readable } from 'node:stream';
 import Docker from 'dockerode';
 import { MachineFault, messageOf } from '../../support/errors.js';
+import { inTime } from '../../support/patience.js';
 
 /** Longest time that the engine may take to answer, s. */
 const deadlineSeconds = 60;
@@ -22,16 +23,11 @@ export function connect(): Docker {
 
 /** Asks the engine something. Throws `MachineFault` when it refuses, cannot be reached, or does not answer in time. */
 export async function ask<T>(doing: string, question: () => Promise<T>): Promise<T> {
-  let timer: NodeJS.Timeout | undefined;
-  const late = new Promise<never>((_, reject) => {
-    timer = setTimeout(() => reject(new Error(`no answer within ${deadlineSeconds} s`)), deadlineSeconds * 1000);
-  });
+  const late = () => new Error(`no answer within ${deadlineSeconds} s`);
   try {
-    return await Promise.race([question(), late]);
+    return await inTime(question(), deadlineSeconds * 1000, late);
   } catch (error) {
     throw engineFault(doing, error);
-  } finally {
-    clearTimeout(timer);
   }
 }
 

@@ -24,9 +24,9 @@ interface Progress {
   error?: string;
 }
 
-/** Whether an image is still on this machine. */
-export async function isThere(engine: Docker, id: string): Promise<boolean> {
-  return (await askFor('looking for the image', () => engine.getImage(id).inspect())) !== undefined;
+/** What the engine knows of an image; undefined where it is not on this machine. */
+export function inspect(engine: Docker, name: string): Promise<Docker.ImageInspectInfo | undefined> {
+  return askFor('looking for the image', () => engine.getImage(name).inspect());
 }
 
 /** Finds the image, pulled as the policy says. Throws `MachineFault` where it cannot be had, and the signal's reason when aborted. */
@@ -37,9 +37,7 @@ export async function obtain(
   note: (sentence: string) => void,
   signal?: AbortSignal,
 ): Promise<Image> {
-  const image = engine.getImage(name);
-  const inspect = () => askFor('looking for the image', () => image.inspect());
-  const present = policy === 'always' ? undefined : await inspect();
+  const present = policy === 'always' ? undefined : await inspect(engine, name);
   if (!present && policy === 'never') {
     throw new MachineFault(`The image ${name} is not on this machine, and sandbox.pull is never: pull or build it`);
   }
@@ -49,7 +47,7 @@ export async function obtain(
       throw error;
     });
   }
-  const found = present ?? (await inspect());
+  const found = present ?? (await inspect(engine, name));
   if (!found) throw new MachineFault(`The image ${name} was pulled, but is not there`);
   const { Id, RepoDigests = [], Config } = found;
   return { id: Id, digest: RepoDigests[0] ?? Id, user: Config.User };

@@ -5,7 +5,7 @@ import type { Cell, Sandbox } from '../sandbox.js';
 import { type KeptCell, Slots } from '../slots.js';
 import { DockerCell, removeContainer } from './cell.js';
 import { ask, connect } from './engine.js';
-import { type Image, isThere, obtain, type PullPolicy } from './image.js';
+import { type Image, inspect, obtain, type PullPolicy } from './image.js';
 
 /** The label that says which process a container belongs to. */
 export const ownerLabel = 'io.atmos-fleet.owner';
@@ -51,7 +51,7 @@ export class DockerSandbox implements Sandbox {
     await ask('greeting the engine', () => this.engine.ping());
     await this.removeLeftovers();
     const { image, pull } = this.options;
-    if (!this.image || !(await isThere(this.engine, this.image.id))) {
+    if (!this.image || !(await inspect(this.engine, this.image.id))) {
       this.image = await obtain(this.engine, image, pull, this.note, signal);
     }
     Object.assign(this.facts, { image, image_digest: this.image.digest });
