@@ -103,7 +103,7 @@ function objectName(name: string): string {
   return name.replace(/[\r\n]/g, encodeURIComponent);
 }
 
-/** The runs below a prefix, at whatever depth; an empty one means the whole bucket. */
+/** The runs of that search below a prefix, and those of others as such; an empty one means the whole bucket. */
 export async function* runsInBucket(bucketName: string, prefix: string, name: string): AsyncGenerator<StoredRun> {
   const bucket = openBucket(bucketName);
   const reading = `reading metadata from gs://${bucketName}`;

@@ -55,7 +55,7 @@ export class FolderStore implements ArtifactStore {
   async close(): Promise<void> {}
 }
 
-/** The runs below a folder, at whatever depth. */
+/** The runs of that search below a folder, and those of others as such. */
 export async function* runsInFolder(folder: string, name: string): AsyncGenerator<StoredRun> {
   const root = resolve(folder);
   for await (const path of regularFiles(root)) {

@@ -148,7 +148,7 @@ export class Run {
 
   private ending(outcome: Outcome, out_path?: string): RunEnding {
     this.measure(outcome);
-    if (outcome.kind === 'error') return this.failing(outcome, { ...this.news(), ...this.times(), out_path });
+    if (outcome.kind === 'error') return this.failing(outcome, out_path);
     const { stable, temperature, pressure, outputs, message } = outcome;
     const { previous_hash, depth } = this.travel;
     const { end_time, run_time } = this.times();
@@ -168,7 +168,7 @@ export class Run {
       complete_msg: message,
     };
     const element = encode(this.point.code, report);
-    if (element.length > longestElement) return this.failing(tooLong, { ...this.news(), ...this.times(), out_path });
+    if (element.length > longestElement) return this.failing(tooLong, out_path);
     const { token } = this.lease;
     if (!stable) return { token, arrival: 'complete1_sql_Q', element };
     const parent = { point: this.point, depth, outPath: out_path ?? null };
@@ -183,7 +183,7 @@ export class Run {
   }
 
   /** A failed attempt: once more, while the allowance lasts; else an error for SQL. */
-  private failing({ errorKind, message }: Extract<Outcome, { kind: 'error' }>, facts: Report): RunEnding {
+  private failing({ errorKind, message }: Extract<Outcome, { kind: 'error' }>, out_path?: string): RunEnding {
     const { token } = this.lease;
     const made = this.attempt - (this.travel.spent ?? 0);
     if (made < this.around.attempts) {
@@ -195,6 +195,7 @@ export class Run {
       const { lost: _, ...travel } = this.travel;
       return { token, arrival: 'main_Q', element: encode(this.point.code, { ...travel, attempt: this.attempt + 1 }) };
     }
+    const facts = { ...this.news(), ...this.times(), out_path };
     const report: Report = { ...facts, error_kind: errorKind, error_msg: message };
     return { token, arrival: 'error_sql_Q', element: encode(this.point.code, report) };
   }
