@@ -1,5 +1,5 @@
 import { execFileSync } from 'node:child_process';
-import { copyFileSync, existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { copyFileSync, existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join, relative, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -10,6 +10,7 @@ import { pause } from '../support/bell.js';
 import { UsageError } from '../support/errors.js';
 import { Stopped } from '../support/stop.js';
 import { Children } from './children.js';
+import { replaceDemoFolder } from './demoFolder.js';
 import { ledgerOf } from './ledger.js';
 import { wholeOption, withCommon } from './options.js';
 import { progressLine, RateMeter } from './progress.js';
@@ -31,14 +32,14 @@ export function demoCommand(cli: Argv): Argv {
         .option('directory', {
           type: 'string',
           requiresArg: true,
-          describe: `where results and logs go (${defaultDirectory}); what lies there is replaced`,
+          describe: `where results and logs go (${defaultDirectory}); what an earlier demo left there is replaced`,
         })
         .example('$0 demo', 'some 13,000 points in seconds')
         .example('$0 demo --config my-search.yaml', 'a search of your own'),
     async (options) => {
-      const directory = resolve(options.directory ?? defaultDirectory);
       const config = resolve(options.config ?? shipped);
-      replaceDirectory(directory);
+      if (!existsSync(config)) throw new UsageError(`--config: ${config} is not there`);
+      const directory = replaceDemoFolder(resolve(options.directory ?? defaultDirectory), config, endLeftover);
       const sockets = mkdtempSync(join(tmpdir(), 'atmos-fleet-'));
       try {
         const settings = join(directory, 'atmos-fleet.yaml');
@@ -139,22 +140,12 @@ Results: table parameterspace in ${database}; maps in ${join(at, 'report.html')}
   python3 -c "import sqlite3, pandas; print(pandas.read_sql('select * from parameterspace', sqlite3.connect('${database}')).describe())"`;
 }
 
-/** A second run starts clean; a Redis that an earlier, killed one left behind is ended first. */
-function replaceDirectory(directory: string): void {
-  const marker = join(directory, 'atmos-fleet.yaml');
-  if (existsSync(directory) && !existsSync(marker)) {
-    throw new UsageError(`--directory: ${directory} is there, and no demo made it: name another`);
-  }
-  const pidFile = join(directory, 'redis.pid');
-  if (existsSync(pidFile)) endLeftover(Number(readFileSync(pidFile, 'utf8')), directory);
-  rmSync(directory, { recursive: true, force: true });
-  mkdirSync(directory, { recursive: true });
-}
-
-function endLeftover(pid: number, directory: string): void {
+/** A Redis that an earlier, killed demo left behind is ended. */
+function endLeftover(directory: string): void {
   try {
+    const pid = Number(readFileSync(join(directory, 'redis.pid'), 'utf8'));
     const command = readFileSync(`/proc/${pid}/cwd/redis.pid`, 'utf8');
-    if (Number(command) === pid && existsSync(join(directory, 'redis.pid'))) process.kill(pid, 'SIGKILL');
+    if (Number(command) === pid) process.kill(pid, 'SIGKILL');
   } catch {
     // No such process: nothing was left behind.
   }
