@@ -1,13 +1,24 @@
 import { createReadStream } from 'node:fs';
 import { mkdir, stat } from 'node:fs/promises';
 import { dirname, join, posix } from 'node:path';
+import { PassThrough } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
 import { setTimeout as delay } from 'node:timers/promises';
 import { type Bucket, type File, Storage } from '@google-cloud/storage';
 import { MachineFault, messageOf, Unavailable } from '../support/errors.js';
 import { onDisk, regularFiles } from '../support/files.js';
 import { metadataFile, parseMetadata } from './metadata.js';
-import { type ArtifactStore, isRunOf, runPath, runPathOf, type StoredRun } from './store.js';
+import {
+  type ArtifactStore,
+  firstFiles,
+  isInsideRun,
+  isRunOf,
+  type OpenFile,
+  runPath,
+  runPathOf,
+  type StoredFile,
+  type StoredRun,
+} from './store.js';
 
 /** Files from this size on are uploaded so that a second try goes on where the first one broke off, bytes. */
 const resumableFrom = 8 * 1024 * 1024;
@@ -73,11 +84,9 @@ export class BucketStore implements ArtifactStore {
   }
 
   async fetch(outPath: string, directory: string): Promise<boolean> {
-    const path = runPathOf(outPath);
-    if (path === undefined) return false;
-    const prefix = `${posix.join(this.root, path)}/`;
-    const reading = `reading files from gs://${this.bucket.name}`;
-    const [files] = await this.attempt(reading, () => this.bucket.getFiles({ prefix }));
+    const prefix = this.prefixOf(outPath);
+    if (prefix === undefined) return false;
+    const [files] = await this.attempt(this.reading, () => this.bucket.getFiles({ prefix }));
     if (!files.some(({ name }) => name === prefix + metadataFile)) return false;
     await drain(
       mapped(files, transfersAtOnce, async (file) => {
@@ -85,16 +94,69 @@ export class BucketStore implements ArtifactStore {
         if (inside === '' || inside.split('/').includes('..')) return;
         const destination = join(directory, inside);
         await onDisk('writing the files of a run', () => mkdir(dirname(destination), { recursive: true }));
-        await this.attempt(reading, () => file.download({ destination }));
+        await this.attempt(this.reading, () => file.download({ destination }));
       }),
     );
     return true;
   }
 
+  async list(outPath: string, max: number): Promise<StoredFile[] | undefined> {
+    const prefix = this.prefixOf(outPath);
+    if (prefix === undefined) return undefined;
+    const [isThere] = await this.attempt(this.reading, () => this.bucket.file(prefix + metadataFile).exists());
+    return isThere ? firstFiles(this.filesBelow(prefix), max) : undefined;
+  }
+
+  async open(outPath: string, path: string, signal?: AbortSignal): Promise<OpenFile | undefined> {
+    const prefix = this.prefixOf(outPath);
+    if (prefix === undefined || !isInsideRun(path)) return undefined;
+    const file = this.bucket.file(prefix + objectName(path));
+    const bytes = await this.attempt(this.reading, () => sizeOf(file), signal);
+    if (bytes === undefined) return undefined;
+    const content = new PassThrough();
+    // Whoever reads the content meets its error; the pipeline ends both sides whichever ends first.
+    pipeline(file.createReadStream(), content, { ...(signal && { signal }) }).catch(() => {});
+    return { bytes, content };
+  }
+
   async close(): Promise<void> {}
 
-  private attempt<T>(doing: string, operation: () => Promise<T>): Promise<T> {
-    return attempt(doing, operation, this.patienceSeconds);
+  /** What the names of a run's objects begin with. */
+  private prefixOf(outPath: string): string | undefined {
+    const path = runPathOf(outPath);
+    return path === undefined ? undefined : `${posix.join(this.root, path)}/`;
+  }
+
+  private get reading(): string {
+    return `reading files from gs://${this.bucket.name}`;
+  }
+
+  private async *filesBelow(prefix: string): AsyncGenerator<StoredFile> {
+    for (let pageToken: string | undefined; ; ) {
+      const query = { prefix, autoPaginate: false, ...(pageToken !== undefined && { pageToken }) };
+      const [files, next] = await this.attempt(this.reading, () => this.bucket.getFiles(query));
+      for (const { name, metadata } of files) {
+        const path = name.slice(prefix.length);
+        if (isInsideRun(path)) yield { path, bytes: Number(metadata.size) };
+      }
+      pageToken = (next as { pageToken?: string } | undefined)?.pageToken;
+      if (pageToken === undefined) return;
+    }
+  }
+
+  private attempt<T>(doing: string, operation: () => Promise<T>, signal?: AbortSignal): Promise<T> {
+    return attempt(doing, operation, this.patienceSeconds, signal);
+  }
+}
+
+/** Undefined: there is no such object. */
+async function sizeOf(file: File): Promise<number | undefined> {
+  try {
+    const [{ size }] = await file.getMetadata();
+    return Number(size);
+  } catch (error) {
+    if ((error as { code?: unknown }).code === 404) return undefined;
+    throw error;
   }
 }
 
@@ -162,16 +224,22 @@ async function drain(items: AsyncIterable<unknown>): Promise<void> {
 }
 
 /** Tries again, after longer and longer pauses, what fails because the service does. */
-async function attempt<T>(doing: string, operation: () => Promise<T>, patienceSeconds = patience): Promise<T> {
+async function attempt<T>(
+  doing: string,
+  operation: () => Promise<T>,
+  patienceSeconds = patience,
+  signal?: AbortSignal,
+): Promise<T> {
   const end = performance.now() + patienceSeconds * 1000;
   for (let pause = 0.5; ; pause = Math.min(pause * 2, longestPause)) {
+    signal?.throwIfAborted();
     try {
       return await operation();
     } catch (error) {
       const fault = bucketFault(doing, error);
       if (!(fault instanceof Unavailable) || performance.now() + pause * 1000 > end) throw fault;
     }
-    await delay(pause * 1000 * (0.5 + Math.random() / 2));
+    await delay(pause * 1000 * (0.5 + Math.random() / 2), undefined, { signal });
   }
 }
 

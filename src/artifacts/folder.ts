@@ -1,27 +1,47 @@
 import { mkdir, open, readdir, readFile, rename } from 'node:fs/promises';
 import { dirname, join, resolve } from 'node:path';
-import { messageOf } from '../support/errors.js';
-import { copyFiles, onDisk, regularFiles, removeDirectory, statOf } from '../support/files.js';
+import { Readable } from 'node:stream';
+import { MachineFault, messageOf } from '../support/errors.js';
+import { copyFiles, onDisk, openBelow, regularFiles, removeDirectory, statBelow, statOf } from '../support/files.js';
 import { hasEnded, thisProcess } from '../support/owner.js';
 import { metadataFile, parseMetadata } from './metadata.js';
-import { type ArtifactStore, isRunOf, runPath, runPathOf, type StoredRun } from './store.js';
+import {
+  type ArtifactStore,
+  firstFiles,
+  isInsideRun,
+  isRunOf,
+  type OpenFile,
+  runPath,
+  runPathOf,
+  type StoredFile,
+  type StoredRun,
+} from './store.js';
 
 const incoming = '.incoming';
 /** Age of what is half stored at which it counts as left behind, on whatever host, ms. */
 const abandonedMilliseconds = 86_400_000;
 
-/** A local folder; for one machine, or for several that mount it at one place. */
+/**
+ * A local folder; for one machine, or for several that mount it at one place. No symbolic link below it is followed: whoever may
+ * write there could lead this user's rights elsewhere.
+ */
 export class FolderStore implements ArtifactStore {
+  private readonly folder: string;
   private readonly root: string;
   private saves = 0;
 
-  constructor(folder: string, name: string) {
-    this.root = resolve(folder, name);
+  constructor(
+    folder: string,
+    private readonly name: string,
+  ) {
+    this.folder = resolve(folder);
+    this.root = join(this.folder, name);
   }
 
   async check(): Promise<void> {
     await onDisk(`preparing ${this.root}`, async () => {
       await mkdir(join(this.root, incoming), { recursive: true });
+      await this.refuseLinks(incoming);
       const old = Date.now() - abandonedMilliseconds;
       for (const entry of await readdir(join(this.root, incoming))) {
         const path = join(this.root, incoming, entry);
@@ -36,7 +56,9 @@ export class FolderStore implements ArtifactStore {
     const target = join(this.root, runPath(hash, token));
     const temporary = join(this.root, incoming, `${thisProcess}.${this.saves++}`);
     return onDisk(`storing files in ${this.root}`, async () => {
-      await mkdir(dirname(target), { recursive: true });
+      for (const folder of [dirname(target), dirname(temporary)]) await mkdir(folder, { recursive: true });
+      await this.refuseLinks(hash);
+      await this.refuseLinks(incoming);
       await copyFiles(directory, temporary);
       for await (const path of regularFiles(temporary)) await sync(join(temporary, path));
       await removeDirectory(target);
@@ -49,10 +71,51 @@ export class FolderStore implements ArtifactStore {
   async fetch(outPath: string, directory: string): Promise<boolean> {
     const path = runPathOf(outPath);
     if (path === undefined) return false;
-    return onDisk(`reading files from ${this.root}`, () => copyFiles(join(this.root, path), directory));
+    return onDisk(`reading files from ${this.root}`, async () => {
+      if (!(await statBelow(this.folder, join(this.name, path)))) return false;
+      return copyFiles(join(this.root, path), directory);
+    });
+  }
+
+  async list(outPath: string, max: number): Promise<StoredFile[] | undefined> {
+    const path = runPathOf(outPath);
+    if (path === undefined) return undefined;
+    return onDisk(`reading files from ${this.root}`, async () => {
+      if (!(await statBelow(this.folder, join(this.name, path)))?.isDirectory()) return undefined;
+      return firstFiles(filesOf(join(this.root, path)), max);
+    });
+  }
+
+  async open(outPath: string, path: string, signal?: AbortSignal): Promise<OpenFile | undefined> {
+    const run = runPathOf(outPath);
+    if (run === undefined || !isInsideRun(path)) return undefined;
+    return onDisk(`reading files from ${this.root}`, async () => {
+      const file = await openBelow(this.folder, join(this.name, run, path));
+      if (!file) return undefined;
+      const { size } = await file.stat();
+      // To the size that was announced: a file that grows meanwhile must not outgrow it.
+      const content =
+        size > 0 ? file.createReadStream({ end: size - 1, ...(signal && { signal }) }) : Readable.from([]);
+      if (size === 0) await file.close();
+      return { bytes: size, content };
+    });
   }
 
   async close(): Promise<void> {}
+
+  private async refuseLinks(path: string): Promise<void> {
+    if ((await statBelow(this.folder, join(this.name, path)))?.isDirectory()) return;
+    throw new MachineFault(
+      `${join(this.root, path)}: expected a folder without symbolic links on the way, remove them`,
+    );
+  }
+}
+
+async function* filesOf(run: string): AsyncGenerator<StoredFile> {
+  for await (const path of regularFiles(run)) {
+    const found = await statOf(join(run, path));
+    if (found?.isFile()) yield { path, bytes: found.size };
+  }
 }
 
 /** The runs of that search below a folder, and those of others as such. */

@@ -1,7 +1,19 @@
+import type { Readable } from 'node:stream';
 import type { RunMetadata } from './metadata.js';
 
 /** A stored run, as a listing finds it; `problem` where its metadata cannot be read, `foreign` where it is another search's. */
 export type StoredRun = { outPath: string } & ({ metadata: RunMetadata } | { problem: string } | { foreign: true });
+
+/** A file of a stored run; its path is relative to the run. */
+export interface StoredFile {
+  path: string;
+  bytes: number;
+}
+
+export interface OpenFile {
+  bytes: number;
+  content: Readable;
+}
 
 /**
  * Keeps the files of runs under `<prefix>/<name>/<hash>/<token>/`, each run whole or not at all. Throws `MachineFault`
@@ -14,6 +26,10 @@ export interface ArtifactStore {
   save(directory: string, hash: string, token: string): Promise<string>;
   /** Copies a run's files into a directory. False: there is no such run. */
   fetch(outPath: string, directory: string): Promise<boolean>;
+  /** At most `max` of a run's files, in the order of their paths; no content is read. Undefined: there is no such run. */
+  list(outPath: string, max: number): Promise<StoredFile[] | undefined>;
+  /** Opens a file of a run to be streamed once, until the signal ends it. Undefined: there is no such file. */
+  open(outPath: string, path: string, signal?: AbortSignal): Promise<OpenFile | undefined>;
   close(): Promise<void>;
 }
 
@@ -37,4 +53,16 @@ export function runPathOf(outPath: string): string | undefined {
 export function isRunOf(name: string, inside: string): boolean {
   const run = runPathOf(inside);
   return run !== undefined && (inside === run || inside === `${name}/${run}`);
+}
+
+/** Whether that is the path of a file below its run: relative, and never upward. */
+export function isInsideRun(path: string): boolean {
+  return !path.includes('\0') && path.split('/').every((part) => part !== '' && part !== '.' && part !== '..');
+}
+
+/** Some `max` of the files, in the order of their paths. */
+export async function firstFiles(files: AsyncIterable<StoredFile>, max: number): Promise<StoredFile[]> {
+  const found: StoredFile[] = [];
+  for await (const file of files) if (found.push(file) >= max) break;
+  return found.sort((a, b) => (a.path < b.path ? -1 : 1));
 }

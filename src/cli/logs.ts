@@ -1,8 +1,7 @@
-import { readFile } from 'node:fs/promises';
-import { join } from 'node:path';
+import { once } from 'node:events';
 import type { Argv } from 'yargs';
 import { createArtifactStore } from '../artifacts/index.js';
-import { withRunFiles } from '../dashboard/runFiles.js';
+import type { ArtifactStore } from '../artifacts/store.js';
 import { describeRow } from '../dashboard/sight.js';
 import { findPoint } from '../roles/point.js';
 import { UsageError } from '../support/errors.js';
@@ -13,6 +12,8 @@ import { openWorkbench } from './wire.js';
 
 /** What the simulators call the output of their programs: fleet_log.txt, Photo_log.txt, Clima_log.txt. */
 const isLog = /(^|\/)\w+_log\.txt$/;
+/** Of a run with more files, these are looked through for logs. */
+const maxFiles = 100_000;
 
 export function logsCommand(cli: Argv): Argv {
   return cli.command(
@@ -32,19 +33,30 @@ export function logsCommand(cli: Argv): Argv {
       say([`${row.hash}: ${state}`, ...message.map(([name, text]) => `${name}: ${printable(text)}`)].join('\n'));
       const store = await createArtifactStore(config.artifacts.url, config.name);
       try {
-        const shown = await withRunFiles(store, row.out_path, async (folder, files) => {
-          for (const { path } of files.filter(({ path }) => isLog.test(path))) {
-            say(`\n--- ${path}\n${printable(await readFile(join(folder, path), 'utf8')).trimEnd()}`);
-          }
-          return true;
-        });
-        if (!shown)
+        const outPath = row.out_path;
+        const files = outPath === null ? undefined : await store.list(outPath, maxFiles);
+        for (const { path } of (files ?? []).filter(({ path }) => isLog.test(path))) {
+          await showLog(store, outPath ?? '', path);
+        }
+        if (!files)
           say(row.out_path === null ? 'its run left no files' : `its files are not in ${config.artifacts.url}`);
       } finally {
         await store.close();
       }
     },
   );
+}
+
+/** Piece by piece: a program may have written more than memory holds. */
+async function showLog(store: ArtifactStore, outPath: string, path: string): Promise<void> {
+  const file = await store.open(outPath, path);
+  if (!file) return;
+  say(`\n--- ${printable(path)}`);
+  file.content.setEncoding('utf8');
+  for await (const piece of file.content) {
+    if (!process.stdout.write(printable(piece as string))) await once(process.stdout, 'drain');
+  }
+  say('');
 }
 
 function say(text: string): void {

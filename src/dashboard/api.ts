@@ -158,6 +158,9 @@ export interface Sight {
   neighbours: Neighbour[];
 }
 
+/** More files of a run are not listed. */
+export const maxRunFiles = 1000;
+
 export interface RunFile {
   path: string;
   bytes: number;

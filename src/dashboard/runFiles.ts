@@ -1,35 +1,59 @@
-import { mkdtemp, readFile, rm, stat } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import type { FastifyInstance, FastifyReply } from 'fastify';
 import type { ArtifactStore } from '../artifacts/store.js';
-import { regularFiles } from '../support/files.js';
-import type { RunFile } from './api.js';
+import { maxRunFiles } from './api.js';
 
-/** Fetches a run's files into a folder of their own for as long as they are used; undefined where there are none. */
-export async function withRunFiles<T>(
+/** Listings and downloads at once; each download may be of any size and take any time. */
+const maxAtOnce = 16;
+const retryAfterSeconds = 5;
+
+/** The files of runs: listed by the store itself and streamed through, a few at once, nothing kept on this machine. */
+export function addRunFiles(
+  server: FastifyInstance,
   store: ArtifactStore,
-  outPath: string | null,
-  use: (folder: string, files: RunFile[]) => Promise<T>,
-): Promise<T | undefined> {
-  if (outPath === null) return undefined;
-  const folder = await mkdtemp(join(tmpdir(), 'atmos-fleet-files-'));
-  try {
-    const run = join(folder, 'run');
-    if (!(await store.fetch(outPath, run))) return undefined;
-    const files: RunFile[] = [];
-    for await (const path of regularFiles(run)) files.push({ path, bytes: (await stat(join(run, path))).size });
-    return await use(
-      run,
-      files.sort((a, b) => (a.path < b.path ? -1 : 1)),
-    );
-  } finally {
-    await rm(folder, { recursive: true, force: true });
-  }
+  outPathOf: (hash: string) => Promise<string | null>,
+): void {
+  let busy = 0;
+  /** Takes a place until the answer is sent or its reader has gone; the signal tells which has come. Undefined: none is free. */
+  const takePlace = (reply: FastifyReply): AbortSignal | undefined => {
+    if (busy >= maxAtOnce) {
+      reply.code(503).header('retry-after', retryAfterSeconds);
+      reply.send({ error: `${maxAtOnce} requests for files are being answered: try again in ${retryAfterSeconds} s` });
+      return undefined;
+    }
+    busy++;
+    const gone = new AbortController();
+    reply.raw.once('close', () => {
+      busy--;
+      gone.abort();
+    });
+    return gone.signal;
+  };
+  server.get<{ Params: { hash: string } }>('/api/points/:hash/files', async ({ params }, reply) => {
+    if (!takePlace(reply)) return reply;
+    const outPath = await outPathOf(params.hash);
+    return (outPath !== null && (await store.list(outPath, maxRunFiles))) || [];
+  });
+  server.get<{ Params: { hash: string; '*': string } }>(
+    '/api/points/:hash/files/*',
+    { exposeHeadRoute: false },
+    async ({ params }, reply) => {
+      const gone = takePlace(reply);
+      if (!gone) return reply;
+      const [outPath, path] = [await outPathOf(params.hash), params['*']];
+      const file = outPath === null ? undefined : await store.open(outPath, path, gone);
+      if (!file) return reply.code(404).send({ error: 'there is no such file' });
+      return reply.headers(downloadHeaders(path, file.bytes)).send(file.content);
+    },
+  );
 }
 
-/** One file of a run, by the path that the listing tells; undefined where there is none. */
-export function readRunFile(store: ArtifactStore, outPath: string | null, path: string): Promise<Buffer | undefined> {
-  return withRunFiles(store, outPath, async (folder, files) =>
-    files.some((file) => file.path === path) ? await readFile(join(folder, path)) : undefined,
-  );
+/** Whatever a program wrote is saved, never shown: it could be a page with scripts. */
+function downloadHeaders(path: string, bytes: number): Record<string, string> {
+  const name = (path.split('/').at(-1) ?? 'file').replaceAll(/[^\w.-]/g, '_');
+  return {
+    'content-type': 'application/octet-stream',
+    'content-length': String(bytes),
+    'content-disposition': `attachment; filename="${name}"`,
+    'content-security-policy': "default-src 'none'; sandbox",
+  };
 }

@@ -11,7 +11,7 @@ import type { ArtifactStore } from '../artifacts/store.js';
 import type { Reader } from '../ledger/reader.js';
 import { findPoint, lookAtPoint } from '../roles/point.js';
 import type { Space } from '../space/space.js';
-import { messageOf, Unavailable, UsageError } from '../support/errors.js';
+import { MachineFault, messageOf, Unavailable, UsageError } from '../support/errors.js';
 import type { Logger } from '../support/logger.js';
 import { type ActionName, type Actions, actionInputs } from './actions.js';
 import { type About, kinds, type Now, type Selection } from './api.js';
@@ -19,7 +19,7 @@ import type { Follower } from './follower.js';
 import { isLoopback, namesLoopback, pageHeaders, showsToken } from './guard.js';
 import { metricsOf } from './metrics.js';
 import type { Pulse } from './pulse.js';
-import { readRunFile, withRunFiles } from './runFiles.js';
+import { addRunFiles } from './runFiles.js';
 import { describeSight } from './sight.js';
 import { cellsOf, dotsOf } from './views.js';
 
@@ -45,6 +45,8 @@ const assets = {
   '/favicon.svg': ['favicon.svg', 'image/svg+xml'],
 } as const;
 
+/** A connection that nothing goes through for so long is closed: whoever reads no more holds no place. */
+const idleMs = 60_000;
 const mostListeners = 200;
 const mostDots = 20_000;
 const hashText = z.string().regex(/^[0-9a-f]{32}$/);
@@ -76,6 +78,7 @@ export function buildServer(parts: DashboardParts): FastifyInstance {
     logController: new LogController({ disableRequestLogging: true }),
     forceCloseConnections: true,
     bodyLimit: 64 * 1024,
+    connectionTimeout: idleMs,
   });
   server.addHook('onRequest', async (request, reply) => {
     reply.headers(pageHeaders);
@@ -140,10 +143,6 @@ function addViews(server: FastifyInstance, { follower }: DashboardParts): void {
 }
 
 function addPoints(server: FastifyInstance, { reader, space, store }: DashboardParts): void {
-  const rowOf = async (request: FastifyRequest) => {
-    const { hash } = request.params as { hash: string };
-    return (await findPoint(reader, space, checked(hashText, hash))).row;
-  };
   server.get('/api/hash', async ({ query }) => {
     const { point } = await findPoint(reader, space, checked(z.strictObject({ code: z.string() }), query).code);
     return { hash: point.hash };
@@ -152,21 +151,11 @@ function addPoints(server: FastifyInstance, { reader, space, store }: DashboardP
     const { hash } = request.params as { hash: string };
     return describeSight(await lookAtPoint(reader, space, checked(hashText, hash)));
   });
-  server.get('/api/points/:hash/files', async (request) => {
-    const row = await rowOf(request);
-    return (await withRunFiles(store, row?.out_path ?? null, async (_folder, files) => files)) ?? [];
-  });
-  server.get('/api/points/:hash/files/*', async (request, reply) => {
-    const path = (request.params as { '*': string })['*'];
-    const content = await readRunFile(store, (await rowOf(request))?.out_path ?? null, path);
-    if (!content) return reply.code(404).send({ error: 'there is no such file' });
-    // Whatever a program wrote is saved, never shown: it could be a page with scripts.
-    const name = (path.split('/').at(-1) ?? 'file').replaceAll(/[^\w.-]/g, '_');
-    return reply
-      .headers({ 'content-disposition': `attachment; filename="${name}"` })
-      .type('application/octet-stream')
-      .send(content);
-  });
+  addRunFiles(
+    server,
+    store,
+    async (hash) => (await findPoint(reader, space, checked(hashText, hash))).row?.out_path ?? null,
+  );
 }
 
 function addActions(server: FastifyInstance, { actions, token }: DashboardParts): void {
@@ -199,8 +188,10 @@ function checked<T>(schema: z.ZodType<T>, input: unknown): T {
 }
 
 function answerError(log: Logger, error: unknown, request: FastifyRequest, reply: FastifyReply): FastifyReply {
+  if (reply.raw.destroyed) return reply; // Who asked has gone.
   if (error instanceof UsageError) return reply.code(400).send({ error: error.message });
   if (error instanceof Unavailable) return reply.code(503).send({ error: error.message });
+  if (error instanceof MachineFault) return reply.code(500).send({ error: error.message });
   const { statusCode } = error as { statusCode?: number };
   if (statusCode !== undefined && statusCode < 500) return reply.code(statusCode).send({ error: messageOf(error) });
   log.error({ err: error, url: request.url }, 'a request failed');

@@ -1,5 +1,16 @@
 import { constants, type Stats } from 'node:fs';
-import { chmod, copyFile, lstat, mkdir, open, opendir, readdir, rm, writeFile } from 'node:fs/promises';
+import {
+  chmod,
+  copyFile,
+  type FileHandle,
+  lstat,
+  mkdir,
+  open,
+  opendir,
+  readdir,
+  rm,
+  writeFile,
+} from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { MachineFault, messageOf } from './errors.js';
 
@@ -94,4 +105,28 @@ export async function statOf(path: string): Promise<Stats | undefined> {
     if (absent.has((error as NodeJS.ErrnoException).code ?? '')) return undefined;
     throw error;
   }
+}
+
+/** What stands at a path below a directory; undefined where nothing does, or a symbolic link stands on the way. */
+export async function statBelow(directory: string, path: string): Promise<Stats | undefined> {
+  let [at, found]: [string, Stats | undefined] = [directory, undefined];
+  for (const part of path.split('/')) {
+    at = join(at, part);
+    found = await statOf(at);
+    if (!found || found.isSymbolicLink()) return undefined;
+  }
+  return found;
+}
+
+const { O_RDONLY, O_NOFOLLOW, O_NONBLOCK } = constants;
+
+/** Opens a regular file below a directory to read; undefined where there is none, or a symbolic link stands on the way. */
+export async function openBelow(directory: string, path: string): Promise<FileHandle | undefined> {
+  const standing = await statBelow(directory, path);
+  if (!standing?.isFile()) return undefined;
+  const file = await open(join(directory, path), O_RDONLY | O_NOFOLLOW | O_NONBLOCK);
+  const opened = await file.stat();
+  if (opened.isFile() && opened.dev === standing.dev && opened.ino === standing.ino) return file;
+  await file.close();
+  return undefined; // Another file was put in its place meanwhile.
 }

@@ -1,7 +1,9 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdir, readdir, readFile, symlink, utimes, writeFile } from 'node:fs/promises';
+import { mkdir, readdir, readFile, rename, symlink, utimes, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
+import type { Readable } from 'node:stream';
+import { buffer } from 'node:stream/consumers';
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { BucketStore } from '../../src/artifacts/bucket.js';
 import { createArtifactStore, storedRuns } from '../../src/artifacts/index.js';
@@ -94,6 +96,52 @@ describe.each(places)('a $kind of artifacts', ({ root, outPathOf }) => {
     await expectRun(store, outPath);
   });
 
+  it('lists the files of a run, as many as asked for, and streams each', async () => {
+    const { store } = await made();
+    const outPath = await store.save(await filesOfRun('token-1'), hash, 'token-1');
+    const files = (await store.list(outPath, 9)) ?? [];
+    expect(files.map(({ path }) => path)).toEqual(['deep/solution', metadataFile, 'solution']);
+    for (const { path, bytes } of files) {
+      const file = await store.open(outPath, path);
+      expect([path, file?.bytes, (await buffer(file?.content as Readable)).length]).toEqual([path, bytes, bytes]);
+    }
+    expect(await store.list(outPath, 2)).toHaveLength(2);
+  });
+
+  it('lists and opens nothing beside a run', async () => {
+    const { store } = await made();
+    const outPath = await store.save(await filesOfRun('token-1'), hash, 'token-1');
+    for (const wrong of [`/x/${hash}/token-2`, `/x/${hash}/..`, '/etc', '']) {
+      expect(await store.list(wrong, 9), wrong).toBe(undefined);
+      expect(await store.open(wrong, 'solution'), wrong).toBe(undefined);
+    }
+    for (const path of [
+      'absent',
+      'deep',
+      'link',
+      '',
+      '.',
+      '../token-1/solution',
+      '/etc/passwd',
+      'deep//solution',
+      'a\0',
+    ]) {
+      expect(await store.open(outPath, path), path).toBe(undefined);
+    }
+  });
+
+  it('stops reading a file when asked to', async () => {
+    const { store } = await made();
+    const directory = await filesOfRun('token-1');
+    await writeFile(join(directory, 'large'), Buffer.alloc(4 * 1024 * 1024));
+    const outPath = await store.save(directory, hash, 'token-1');
+    const stop = new AbortController();
+    const file = await store.open(outPath, 'large', stop.signal);
+    await once(file?.content as Readable, 'readable');
+    stop.abort();
+    await expect(buffer(file?.content as Readable)).rejects.toThrow(/abort/);
+  });
+
   it('may store a run again', async () => {
     const { store } = await made();
     await store.save(await filesOfRun('token-1'), hash, 'token-1');
@@ -164,6 +212,28 @@ describe('the folder of artifacts', () => {
     await store.check();
     return { root, store };
   };
+
+  it('follows no symbolic link in the place of a folder of its own', async () => {
+    const { root, store } = await folder();
+    const outPath = await store.save(await filesOfRun('token-1'), hash, 'token-1');
+    for (const place of [
+      join('earth', hash, 'token-1', 'deep'),
+      join('earth', hash),
+      join('earth', '.incoming'),
+      'earth',
+    ]) {
+      const elsewhere = join(await temporaryDirectory(), 'elsewhere');
+      await rename(join(root, place), elsewhere);
+      await symlink(elsewhere, join(root, place));
+      expect(await store.open(outPath, 'deep/solution'), place).toBe(undefined);
+      if (place.endsWith('deep')) continue;
+      await expect(store.save(await filesOfRun('token-2'), hash, 'token-2'), place).rejects.toThrow(/without symbolic/);
+      if (place.endsWith(hash)) {
+        expect(await store.list(outPath, 9)).toBe(undefined);
+        expect(await store.fetch(outPath, await temporaryDirectory())).toBe(false);
+      } else await expect(store.check(), place).rejects.toThrow(/without symbolic links/);
+    }
+  });
 
   it('has no temporary files after a run is stored', async () => {
     const { root, store } = await folder();

@@ -1,10 +1,13 @@
-import { mkdirSync, writeFileSync } from 'node:fs';
+import { once } from 'node:events';
+import { mkdirSync, readdirSync, readlinkSync, renameSync, symlinkSync, truncateSync, writeFileSync } from 'node:fs';
+import { get, type IncomingMessage, request } from 'node:http';
 import { join } from 'node:path';
 import type { Page } from 'playwright-core';
 import { describe, expect, test } from 'vitest';
 import { createArtifactStore } from '../../src/artifacts/index.js';
 import type { Cells, Now } from '../../src/dashboard/api.js';
 import { barriers, openPage, screenshot, startBrowser } from '../support/browser.js';
+import { temporaryFolder } from '../support/folder.js';
 import { type Role, runRole, startRole } from '../support/processes.js';
 import { startRedis } from '../support/redis.js';
 import { atEnd } from '../support/scope.js';
@@ -361,7 +364,6 @@ describe('the server', () => {
     expect(policy).toContain("default-src 'none'");
     expect(policy).not.toMatch(/unsafe|\*|http|data:/);
     expect(response.headers.get('x-content-type-options')).toBe('nosniff');
-    const { request } = await import('node:http');
     const status = await new Promise((resolve) => {
       request(`${url}/api/now`, { headers: { host: 'elsewhere.example' } }, (got) =>
         resolve(got.resume().statusCode),
@@ -382,6 +384,51 @@ describe('the server', () => {
     for (const path of ['..%2F..%2Fatmos-fleet.yaml', '%2Fetc%2Fpasswd', 'deep']) {
       expect((await fetch(`${files}/${path}`)).status, path).toBe(404);
     }
+  });
+
+  test('streams the files of a run from where they are, a few at once, until their reader goes', async () => {
+    const absent = join(temporaryFolder(), 'absent'); // a temporary folder that nothing can be copied to
+    const shown = await stage({ TMPDIR: absent });
+    const [start] = await seed(shown);
+    const large = join(shown.search.folder, 'results/test', start?.hash as string, 'token-1/large');
+    writeFileSync(large, '');
+    truncateSync(large, 64 * 1024 * 1024);
+    const files = `${shown.url}/api/points/${start?.hash}/files`;
+    expect(await (await fetch(files)).json()).toHaveLength(2);
+    const readers: IncomingMessage[] = [];
+    for (let reader = 0; reader < 16; reader++) {
+      const [response] = (await once(get(`${files}/large`), 'response')) as [IncomingMessage];
+      expect(response.headers['content-length']).toBe(String(64 * 1024 * 1024));
+      readers.push(response);
+    }
+    const refused = await fetch(files);
+    expect([refused.status, refused.headers.get('retry-after')]).toEqual([503, '5']);
+    const open = () => {
+      const folder = `/proc/${shown.dashboard.pid}/fd`;
+      const names = readdirSync(folder).flatMap((name) => {
+        try {
+          return readlinkSync(join(folder, name));
+        } catch {
+          return []; // It was closed meanwhile.
+        }
+      });
+      return names.filter((name) => name.endsWith('/large')).length;
+    };
+    expect(open()).toBe(16);
+    for (const reader of readers) reader.destroy();
+    await until(async () => open() === 0 && (await fetch(files)).ok, 'the files are closed, and others are served');
+  });
+
+  test('follows no link in the place of a run', async () => {
+    const shown = await stage();
+    const [start] = await seed(shown);
+    const place = join(shown.search.folder, 'results/test', start?.hash as string);
+    const elsewhere = join(temporaryFolder(), 'elsewhere');
+    renameSync(place, elsewhere);
+    symlinkSync(elsewhere, place);
+    const files = `${shown.url}/api/points/${start?.hash}/files`;
+    expect(await (await fetch(files)).json()).toEqual([]);
+    expect((await fetch(`${files}/deep/profile.html`)).status).toBe(404);
   });
 
   test('answers what is wrong with a request', async () => {

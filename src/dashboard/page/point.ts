@@ -1,7 +1,7 @@
-import type { RunFile, Sight } from '../api.js';
+import { maxRunFiles, type RunFile, type Sight } from '../api.js';
 import { get } from './client.js';
 import { button, element, part } from './dom.js';
-import { brief } from './format.js';
+import { brief, count } from './format.js';
 
 /** One point: its row, its files, the points that led to it, its neighbours. */
 export class PointView {
@@ -72,13 +72,13 @@ export class PointView {
     if (this.asked !== hash || files.length === 0) return;
     const items = files.map(({ path, bytes }) => {
       const address = `/api/points/${hash}/files/${path.split('/').map(encodeURIComponent).join('/')}`;
-      return element(
-        'li',
-        {},
-        element('a', { href: address, download: '' }, path),
-        ` ${bytes.toLocaleString('en')} bytes`,
-      );
+      return element('li', {}, element('a', { href: address, download: '' }, path), ` ${count(bytes)} bytes`);
     });
-    part('files').replaceChildren(element('ul', {}, ...items));
+    const more =
+      files.length < maxRunFiles ? null : `The first ${count(maxRunFiles)} that were found; there may be more.`;
+    part('files').replaceChildren(
+      element('ul', {}, ...items),
+      ...(more ? [element('p', { class: 'quiet' }, more)] : []),
+    );
   }
 }
