@@ -5,6 +5,7 @@ const messageVersion = 1;
 /** An element longer than this is malformed, whatever it says. */
 export const longestElement = 1 << 20;
 const longestPath = 1024;
+export const maxFaultLength = 500;
 
 /** What travels with a point on its way to a run. */
 export interface Travel {
@@ -16,8 +17,10 @@ export interface Travel {
   attempt?: number | undefined;
   /** Attempts that were spent before its errors were put back: the allowance counts from here. */
   spent?: number | undefined;
-  /** Workers that vanished with it, in a row. */
+  /** Workers that vanished with it, or whose machine failed it though it passed its probe, in a row. */
   lost?: string[] | undefined;
+  /** The message of the last of those machine faults. */
+  fault?: string | undefined;
 }
 
 /** What a run tells SQL, under the names of the table's columns. */
@@ -70,6 +73,7 @@ const known: Record<string, [Check, string]> = {
   attempt: [isCount, 'a whole number'],
   spent: [isCount, 'a whole number'],
   lost: [(value) => Array.isArray(value) && value.every(isText), 'a list of names'],
+  fault: [isText, 'text'],
   worker: [isText, 'text'],
   start_time: [isTime, 'a time'],
   end_time: [isTime, 'a time'],

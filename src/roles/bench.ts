@@ -5,18 +5,23 @@ import { MachineFault, messageOf, Unavailable } from '../support/errors.js';
 import { orStopped } from '../support/patience.js';
 import type { Member } from './member.js';
 
-const faultsInRow = 3;
+const maxFailedPoints = 3;
 const probesALease = 6;
 const longestProbeMs = 300_000;
 const glanceMs = 1000;
 
 /**
  * Where a worker waits while its machine cannot run points (no Docker, no disk, no image): it says so, takes no points, and
- * probes again with backoff. Faults of the machine cost no point an attempt.
+ * probes again with backoff. After a fault in a run the machine is probed: one that fails the probe is paused at once and the
+ * point pays nothing; on one that passes, the fault goes with the point, and only faults of different points in a row pause it.
  */
 export class Bench {
-  private faults = 0;
+  /** Hashes of the points whose runs met faults of this machine since a run last ended. */
+  private failed = new Set<string>();
   private reason = '';
+  /** It failed the probe after a fault. */
+  private unfit = false;
+  private probing: Promise<string | undefined> | undefined;
   private probeMs: number;
 
   constructor(
@@ -51,14 +56,16 @@ export class Bench {
 
   /** Waits while this worker is benched. */
   async free(): Promise<void> {
-    if (this.faults < faultsInRow) return;
+    if (this.failed.size < maxFailedPoints && !this.unfit) return;
     const { member } = this;
+    const after = this.unfit ? 'a fault and a failed probe' : `faults of ${this.failed.size} points in a row`;
     member.facts.benched = this.reason;
-    member.log.error(`benched after ${this.faults} faults of this machine in a row: ${this.reason}`);
+    member.log.error(`benched after ${after}: ${this.reason}`);
     await this.sit();
     await this.ready();
-    // One more fault, and it is benched again.
-    this.faults = faultsInRow - 1;
+    this.unfit = false;
+    // A fault of one more point, and it is benched again.
+    this.failed = new Set([...this.failed].slice(1 - maxFailedPoints));
   }
 
   private async prepare(): Promise<void> {
@@ -76,14 +83,39 @@ export class Bench {
     this.probeMs = Math.min(this.probeMs * 2, longestProbeMs);
   }
 
-  faulted(reason: string): void {
-    this.faults++;
+  /** Counts a fault in the run of a point. Answers whether the machine is sound all the same: then the fault goes with the point. */
+  async faulted(hash: string, reason: string): Promise<boolean> {
+    const { log, stop } = this.member;
+    this.failed.add(hash);
     this.reason = reason;
-    this.member.log.warn(`this machine failed a run, its point goes back: ${reason}`);
+    this.probing ??= this.probe().finally(() => {
+      this.probing = undefined;
+    });
+    const trouble = await this.probing;
+    if (stop.quiet.aborted) return false;
+    if (trouble !== undefined) {
+      this.unfit = true;
+      this.reason = trouble;
+      log.warn(`this machine failed a run and its probe, the point goes back: ${reason}`);
+    }
+    return trouble === undefined;
+  }
+
+  /** What is wrong with the machine now; undefined: nothing, or the worker is to stop. */
+  private async probe(): Promise<string | undefined> {
+    const { quiet } = this.member.stop;
+    try {
+      await orStopped(this.prepare(), quiet);
+      return undefined;
+    } catch (error) {
+      if (quiet.aborted) return undefined;
+      if (!(error instanceof MachineFault || error instanceof Unavailable)) throw error;
+      return messageOf(error);
+    }
   }
 
   ranWell(): void {
-    this.faults = 0;
+    this.failed.clear();
     this.probeMs = this.firstProbeMs;
   }
 

@@ -192,7 +192,7 @@ export class Run {
         { hash: this.point.hash, code: this.point.code, attempt: this.attempt },
         `failed, to be tried again: ${message}`,
       );
-      const { lost: _, ...travel } = this.travel;
+      const { lost: _, fault: __, ...travel } = this.travel;
       return { token, arrival: 'main_Q', element: encode(this.point.code, { ...travel, attempt: this.attempt + 1 }) };
     }
     const facts = { ...this.news(), ...this.times(), out_path };

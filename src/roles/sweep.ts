@@ -1,5 +1,6 @@
 import type { Ending, Lease } from '../queue/leases.js';
-import { decodeTravel, encode, Malformed } from '../queue/messages.js';
+import { decodeTravel, Malformed } from '../queue/messages.js';
+import { afterLoss } from './blame.js';
 import type { Member } from './member.js';
 
 const mostAtOnce = 200;
@@ -27,25 +28,12 @@ async function reclaim(member: Member, expired: readonly Lease[]): Promise<void>
   if (still.length > 0) member.log.warn({ workers }, `${still.length} leases expired: their points run again`);
 }
 
-/** A lost machine costs the point no attempt; too many in a row, each another, and the point itself is suspect. */
 function endingOf(member: Member, { token, element }: Lease): Ending {
   const { space, losses } = member.search;
   try {
     const { point, facts, byHand } = decodeTravel(element, space);
     if (byHand) return { token, arrival: 'main_sql_Q' };
-    const lost = [...new Set([...(facts.lost ?? []), workerOf(token)])];
-    if (lost.length < losses) return { token, arrival: 'main_Q', element: encode(point.code, { ...facts, lost }) };
-    const { previous_hash, depth, attempt = 1 } = facts;
-    const report = {
-      ...(previous_hash === undefined ? {} : { previous_hash }),
-      depth,
-      attempt,
-      worker: workerOf(token),
-      end_time: new Date().toISOString(),
-      error_kind: 'poison' as const,
-      error_msg: `${lost.length} workers in a row vanished while they ran this point: ${lost.join(', ')}`,
-    };
-    return { token, arrival: 'error_sql_Q', element: encode(point.code, report) };
+    return afterLoss(point, facts, token, { worker: workerOf(token) }, losses);
   } catch (error) {
     if (!(error instanceof Malformed)) throw error;
     return { token, arrival: 'main_Q:malformed' };

@@ -11,6 +11,7 @@ import { MachineFault, messageOf, Unavailable } from '../support/errors.js';
 import { hasEnded, thisProcess, userId } from '../support/owner.js';
 import { Stopped } from '../support/stop.js';
 import { Bench } from './bench.js';
+import { afterLoss, lostWith } from './blame.js';
 import { Finisher } from './finisher.js';
 import type { Member } from './member.js';
 import { LeaseLost, Run } from './run.js';
@@ -183,11 +184,33 @@ export class WorkerRole {
     this.announcing ??= setInterval(() => this.announce(), announceEveryMs);
     const suspects = leases.filter(({ element }) => element.includes('"lost":['));
     this.cautious = suspects.length > 0;
-    const tooMany = new Set(suspects.slice(this.options.concurrency));
-    this.giveBack([...tooMany]);
-    this.pending.push(...leases.filter((lease) => !tooMany.has(lease)));
+    const left = await this.forOthers(suspects);
+    for (const lease of suspects.filter((suspect) => !left.has(suspect)).slice(this.options.concurrency))
+      left.add(lease);
+    this.giveBack([...left]);
+    const taken = leases.filter((lease) => !left.has(lease));
+    this.pending.push(...taken);
     this.work.ring();
-    return leases;
+    return taken;
+  }
+
+  /** The suspect points that this worker has lost before, and that a live worker has not met yet: that one is to try. */
+  private async forOthers(suspects: readonly Lease[]): Promise<Set<Lease>> {
+    const { member } = this;
+    const { owner } = member.session;
+    const own = suspects.filter(({ element }) => element.includes(`"${owner}"`));
+    if (own.length === 0) return new Set();
+    const roles = await member.insist(() => sightings(member.session, forgetMs)).catch(unlessStopped);
+    const able = roles.filter(
+      ({ role, silentMs, benched }) =>
+        role === member.role && silentMs <= member.search.leaseMs && benched === undefined,
+    );
+    return new Set(
+      own.filter(({ element }) => {
+        const lost = lostWith(element, member.search.space);
+        return lost.includes(owner) && able.some(({ id }) => !lost.includes(id));
+      }),
+    );
   }
 
   /** The end of the search wakes nobody: whoever is to end with it looks more often. */
@@ -232,25 +255,36 @@ export class WorkerRole {
       this.finisher.add(await run.done());
       this.bench.ranWell();
     } catch (error) {
-      this.failed(lease, error);
+      await this.failed(lease, error);
     }
     const lasted = performance.now() - begun;
     this.meanRunMs = Number.isFinite(this.meanRunMs) ? 0.9 * this.meanRunMs + 0.1 * lasted : lasted;
   }
 
-  private failed(lease: Lease, error: unknown): void {
+  private async failed(lease: Lease, error: unknown): Promise<void> {
     if (error instanceof LeaseLost) return;
     if (error instanceof Malformed) {
       this.member.log.warn({ element: lease.element.slice(0, 200) }, `malformed, moved aside: ${error.message}`);
       this.finisher.add({ token: lease.token, arrival: 'main_Q:malformed' });
       return;
     }
-    if (!(error instanceof Stopped)) {
-      if (!(error instanceof MachineFault))
-        this.member.log.error(error, 'an error of this program; the point goes back');
-      this.bench.faulted(messageOf(error));
-    }
-    this.giveBack([lease]);
+    if (error instanceof Stopped) return this.giveBack([lease]);
+    if (!(error instanceof MachineFault)) this.member.log.error(error, 'an error of this program');
+    await this.faulted(lease, messageOf(error));
+  }
+
+  /** A fault of this machine costs the point nothing; where the machine is sound, it counts as a loss of the point. */
+  private async faulted(lease: Lease, fault: string): Promise<void> {
+    const { search, session, log } = this.member;
+    const { point, facts } = decodeTravel(lease.element, search.space);
+    if (!(await this.bench.faulted(point.hash, fault))) return this.giveBack([lease]);
+    const ending = afterLoss(point, facts, lease.token, { worker: session.owner, fault }, search.losses);
+    const next = ending.arrival === 'main_Q' ? 'it is queued again' : 'it is an error now, of kind poison';
+    log.warn(
+      { hash: point.hash, code: point.code },
+      `the run of this point failed on a sound machine, ${next}: ${fault}`,
+    );
+    this.finisher.add(ending);
   }
 
   private giveBack(leases: readonly Lease[]): void {
@@ -322,7 +356,7 @@ export async function withScratch<T>(parent: string, use: (folder: string) => Pr
   }
 }
 
-function unlessStopped(error: unknown): Lease[] {
+function unlessStopped(error: unknown): never[] {
   if (error instanceof Stopped) return [];
   throw error;
 }

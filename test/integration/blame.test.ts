@@ -2,6 +2,7 @@ import { beforeAll, describe, expect, test, vi } from 'vitest';
 import { createArtifactStore } from '../../src/artifacts/index.js';
 import { decodeReport, decodeTravel, type Travel } from '../../src/queue/messages.js';
 import { Bench } from '../../src/roles/bench.js';
+import { afterLoss } from '../../src/roles/blame.js';
 import { Run } from '../../src/roles/run.js';
 import { sweep } from '../../src/roles/sweep.js';
 import { openedFrom, readyLedger } from '../../src/roles/table.js';
@@ -116,7 +117,8 @@ describe('a run', () => {
   });
 
   test('that fails costs an attempt, and ends a row of vanished workers', async () => {
-    const { arrival, element = '' } = await ended(broken, { depth: 0, attempt: 2, lost: ['one', 'another'] });
+    const travel = { depth: 0, attempt: 2, lost: ['one', 'another'], fault: 'no disk' };
+    const { arrival, element = '' } = await ended(broken, travel);
     expect(arrival).toBe('main_Q');
     expect(decodeTravel(element, line).facts).toEqual({ depth: 0, attempt: 3 });
   });
@@ -139,32 +141,91 @@ describe('a run', () => {
   });
 });
 
-describe('a machine that cannot run points', () => {
-  async function benchAfter(act: (bench: Bench) => void): Promise<string | undefined> {
+describe('a machine that failed runs', () => {
+  /** What a worker of it is paused for; undefined: it takes points. */
+  async function pausedAfter(act: (bench: Bench) => Promise<unknown>, prepare = async () => undefined) {
     const member = memberOf(lineSearch(server));
-    const bench = new Bench(member, simulatorOf(broken), await store());
-    act(bench);
+    const bench = new Bench(member, { ...simulatorOf(broken), prepare }, await store());
+    await act(bench);
     const free = bench.free();
     const { benched } = member.facts;
     member.stop.now('the test is over');
     await free;
     return benched;
   }
-  const faults = (bench: Bench, count: number) => {
-    for (let i = 0; i < count; i++) bench.faulted('no disk');
+  const failing = async () => {
+    throw new MachineFault('no Docker');
   };
 
-  test('takes none after three faults in a row', async () => {
-    expect(await benchAfter((bench) => faults(bench, 3))).toBe('no disk');
+  test('of three points in a row takes no more', async () => {
+    const paused = await pausedAfter(async (bench) => {
+      for (const point of ['a', 'b', 'c']) expect(await bench.faulted(point, 'no disk')).toBe(true);
+    });
+    expect(paused).toBe('no disk');
+  });
+
+  test('of one point takes others, however often that one fails', async () => {
+    const paused = await pausedAfter(async (bench) => {
+      for (const point of ['a', 'a', 'a', 'a', 'b']) await bench.faulted(point, 'no disk');
+    });
+    expect(paused).toBeUndefined();
   });
 
   test('is told from one on which a run went well between', async () => {
-    const between = (bench: Bench) => {
-      faults(bench, 2);
+    const paused = await pausedAfter(async (bench) => {
+      for (const point of ['a', 'b']) await bench.faulted(point, 'no disk');
       bench.ranWell();
-      faults(bench, 2);
-    };
-    expect(await benchAfter(between)).toBeUndefined();
+      for (const point of ['c', 'd']) await bench.faulted(point, 'no disk');
+    });
+    expect(paused).toBeUndefined();
+  });
+
+  test('takes no more where it fails the probe too, and the fault is not the point’s', async () => {
+    const paused = await pausedAfter(async (bench) => {
+      expect(await bench.faulted('a', 'no disk')).toBe(false);
+    }, failing);
+    expect(paused).toBe('no Docker');
+  });
+
+  test('is probed once for several runs that fail together', async () => {
+    const prepare = vi.fn(async () => undefined);
+    await pausedAfter((bench) => Promise.all(['a', 'b'].map((point) => bench.faulted(point, 'no disk'))), prepare);
+    expect(prepare).toHaveBeenCalledTimes(1);
+  });
+});
+
+describe('a point that fails on a sound machine', () => {
+  const afterFault = (facts: Partial<Travel>, fault = 'no such file') =>
+    afterLoss(at(4), { depth: 0, ...facts }, 'w-1', { worker: 'w', fault }, losses);
+
+  test('is queued again, with the worker and the fault on its account and as many attempts as before', () => {
+    const { arrival, element = '' } = afterFault({ attempt: 2, lost: ['one'] });
+    expect(arrival).toBe('main_Q');
+    expect(decodeTravel(element, line).facts).toEqual({
+      depth: 0,
+      attempt: 2,
+      lost: ['one', 'w'],
+      fault: 'no such file',
+    });
+  });
+
+  test('keeps a bounded part of the fault', () => {
+    const { element = '' } = afterFault({}, 'x'.repeat(100_000));
+    expect(element.length).toBeLessThan(1000);
+  });
+
+  test('as often as is allowed in a row, vanished workers counted, is quarantined: on the only worker too', () => {
+    for (const lost of [
+      ['w', 'w'],
+      ['one', 'another'],
+    ]) {
+      const { arrival, element = '' } = afterFault({ lost });
+      expect(arrival).toBe('error_sql_Q');
+      expect(decodeReport(element, line).facts).toMatchObject({
+        ...{ error_kind: 'poison', attempt: 1, worker: 'w' },
+        error_msg: expect.stringMatching(/^3 runs in a row .*; the last fault: no such file$/),
+      });
+    }
   });
 });
 

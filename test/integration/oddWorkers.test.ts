@@ -1,4 +1,4 @@
-import { readFileSync } from 'node:fs';
+import { readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { beforeAll, describe, expect, test } from 'vitest';
@@ -48,6 +48,18 @@ async function expectExplored(fleet: Fleet): Promise<void> {
   expect(rows).toEqual(planeRows.map(({ hash, stable }) => [hash, stable, 1]));
 }
 
+/** The rows are those of the flood fill, each with its verdict, but for one point that was quarantined with that message. */
+async function expectAllBut(fleet: Fleet, quarantined: string, message: RegExp): Promise<void> {
+  const verdicts = (await fleet.rows()).map(({ code, state, stable }) => [code, state, stable]);
+  expect(verdicts).toEqual(
+    planeRows.map(({ code, stable }) =>
+      code === quarantined ? [code, 'error', null] : [code, 'completed', Number(stable)],
+    ),
+  );
+  const [row] = (await fleet.rows()).filter(({ code }) => code === quarantined);
+  expect(row).toMatchObject({ error_kind: 'poison', attempts: 1, error_msg: expect.stringMatching(message) });
+}
+
 const expiredIn = ({ masters }: Fleet) =>
   masters.flatMap(({ log }) => log.filter(({ message }) => /leases expired/.test(message)));
 
@@ -79,18 +91,44 @@ describe('a worker', () => {
     await fleet.stop();
   });
 
-  test('whose machine fails every run is benched and says so, and no point pays for it', async () => {
-    const fleet = await queued('benched', lasting(10, 30));
-    const ill = await startOdd(fleet, { fault: 'no space left on device' });
-    await ill.line(/^benched after 3 faults of this machine in a row: no space left on device$/);
+  test('whose machine fails every run and the probe pauses itself and says so, and no point pays for it', async () => {
+    const fleet = await queued('benched', lasting(10, 3));
+    const full = join(fleet.folder, 'disk-is-full');
+    writeFileSync(full, '');
+    const ill = await startOdd(fleet, { fault: 'no space left on device', whileFile: full });
+    await ill.line(/^benched after a fault and a failed probe: no space left on device$/);
     const benched = async () => (await fleet.status()).roles.find(({ role }) => role === 'worker')?.benched;
     expect(await until(benched, 'its sign of life tells')).toBe('no space left on device');
     expect((await fleet.run('status')).stdout).toMatch(/BENCHED: no space left on device/);
-    await fleet.crew({ masters: 0, clients: 0 });
+    const probes = () => ill.log.filter(({ message }) => /looks again in/.test(message)).length;
+    await until(() => probes() >= 3, 'it has probed its machine several times');
+    const waiting = await redis.connect().lrange(fleet.key('main_Q'), 0, -1);
+    expect(waiting).toEqual(['0.0,0.0;{"v":1,"depth":0}']);
+    rmSync(full);
     await expectExplored(fleet);
     await fleet.stop();
   });
 });
+
+test.each([1, 2])(
+  'a point that fails on sound machines is quarantined, and the search goes on around it: %d workers',
+  async (workers) => {
+    const fleet = planeFleet(redis, `faulty-point-${workers}`, { run: { losses: 3 } });
+    await fleet.crew({ workers: 0 });
+    const faultAt = '0.5,0.0';
+    for (let started = 0; started < workers; started++) await startOdd(fleet, { faultAt });
+    for (const worker of fleet.workers) await worker.line(/^serving/);
+    expect(await fleet.run('starter')).toMatchObject(done);
+    await fleet.over();
+    await expectAllBut(fleet, faultAt, /^3 runs in a row .*; the last fault: a fault that goes with the point$/);
+    const [row] = (await fleet.rows()).filter(({ code }) => code === faultAt);
+    const named = /\((.*)\)/.exec(row?.error_msg ?? '')?.[1]?.split(', ');
+    expect(named, 'each worker met it').toHaveLength(workers);
+    expect(runsOf(fleet).filter((code) => code === faultAt)).toHaveLength(3);
+    expect(fleet.workers.flatMap(({ log }) => log.filter(({ message }) => /benched/.test(message)))).toEqual([]);
+    await fleet.stop();
+  },
+);
 
 test('a point whose workers keep vanishing is quarantined, and the search goes on around it', async () => {
   const fleet = await queued('poison', lasting(100));
@@ -101,13 +139,6 @@ test('a point whose workers keep vanishing is quarantined, and the search goes o
   }
   await startOdd(fleet, { vanish });
   await fleet.over();
-  const verdicts = (await fleet.rows()).map(({ code, state, stable }) => [code, state, stable]);
-  expect(verdicts).toEqual(
-    planeRows.map(({ code, stable }) =>
-      code === vanish ? [code, 'error', null] : [code, 'completed', Number(stable)],
-    ),
-  );
-  const [row] = (await fleet.rows()).filter(({ code }) => code === vanish);
-  expect(row).toMatchObject({ error_kind: 'poison', error_msg: expect.stringMatching(/^2 workers in a row vanished/) });
+  await expectAllBut(fleet, vanish, /^2 workers in a row vanished/);
   await fleet.stop();
 });

@@ -2,7 +2,6 @@ import { beforeAll, describe, expect, test } from 'vitest';
 import { Fleet } from '../support/fleet.js';
 import { planeFleet, planeRows } from '../support/plane.js';
 import { type RedisServer, startRedis } from '../support/redis.js';
-import { until } from '../support/until.js';
 import { Wire } from '../support/wire.js';
 
 let server: RedisServer;
@@ -22,25 +21,6 @@ describe('a worker', () => {
     const expired = fleet.masters[0]?.line(/leases expired/).then(({ message }) => message);
     expect(await Promise.race([fleet.over(), expired])).toBeUndefined();
     expect(await fleet.rows()).toMatchObject([{ code: '9.0', state: 'completed', attempts: 1 }]);
-    await fleet.stop();
-  });
-
-  test('whose machine cannot run points gives them back, with no attempt the less, and benches itself', async () => {
-    const fleet = planeFleet(server, 'faulty', {
-      simulator: { kind: 'program', command: ['/nonexistent/program'], sandbox: { kind: 'local' } },
-    });
-    await fleet.crew();
-    await fleet.run('starter');
-    const redis = server.connect();
-    const [worker] = fleet.workers;
-    const benched = () => worker?.log.some(({ message }) => /^benched after 3 faults/.test(message));
-    const muchTried = async () => Number(await redis.hget(fleet.key('search'), 'moves')) > 50;
-    expect(await until(async () => (benched() ? 'benched' : (await muchTried()) && 'tries on'), 'it gives up')).toBe(
-      'benched',
-    );
-    const elements = () => redis.lrange(fleet.key('main_Q'), 0, -1);
-    expect(await until(async () => (await elements())[0], 'the point is back')).toBe('0.0,0.0;{"v":1,"depth":0}');
-    expect(await fleet.rows()).toMatchObject([{ code: '0.0,0.0', error_msg: null }]);
     await fleet.stop();
   });
 

@@ -1,14 +1,16 @@
 // Loaded before a worker (`node --import`) that is odd in some way.
 //
 // ODD: JSON with any of: clock (its clock is off by so many milliseconds), block (its event loop stands still for so long in its
-// first run), fault (its machine fails every run, with that reason), vanish (the code of a point that kills it).
+// first run), fault (its machine fails every run with that reason, and its probe once it has begun to), faultAt (the code of a point
+// whose run fails on it, though its machine passes the probe), whileFile (fault holds as long as that file is there), vanish (the code
+// of a point that kills it).
 // RUNS: a file, a line with the code for each run that begins.
-import { appendFileSync } from 'node:fs';
+import { appendFileSync, existsSync } from 'node:fs';
 import { isMainThread } from 'node:worker_threads';
 import { ReferenceSimulator } from '../../dist/simulators/reference.js';
 import { MachineFault } from '../../dist/support/errors.js';
 
-const { clock = 0, block = 0, fault, vanish } = JSON.parse(process.env.ODD ?? '{}');
+const { clock = 0, block = 0, fault, faultAt, whileFile, vanish } = JSON.parse(process.env.ODD ?? '{}');
 
 if (clock !== 0) {
   const { Date: RightDate } = globalThis;
@@ -24,12 +26,20 @@ if (clock !== 0) {
 }
 
 if (isMainThread) {
-  const { run } = ReferenceSimulator.prototype;
+  const { run, prepare } = ReferenceSimulator.prototype;
   let runs = 0;
+  const failIfIll = () => {
+    if (fault && (whileFile === undefined || existsSync(whileFile))) throw new MachineFault(fault);
+  };
+  ReferenceSimulator.prototype.prepare = async function (signal) {
+    if (runs > 0) failIfIll();
+    return prepare.call(this, signal);
+  };
   ReferenceSimulator.prototype.run = async function (attempt) {
     if (process.env.RUNS) appendFileSync(process.env.RUNS, `${attempt.code}\n`);
-    if (block > 0 && runs++ === 0) Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, block);
-    if (fault) throw new MachineFault(fault);
+    if (runs++ === 0 && block > 0) Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, block);
+    failIfIll();
+    if (faultAt === attempt.code) throw new MachineFault('a fault that goes with the point');
     if (vanish === attempt.code) process.kill(process.pid, 'SIGKILL');
     return run.call(this, attempt);
   };
