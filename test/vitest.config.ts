@@ -1,5 +1,6 @@
 import { fileURLToPath } from 'node:url';
 import { defineConfig } from 'vitest/config';
+import { mutants } from './faults/mutation.js';
 
 // Timeouts are there to end what hangs; no test expects a pace.
 export default defineConfig({
@@ -14,8 +15,10 @@ export default defineConfig({
       },
       {
         extends: true,
+        plugins: [mutants],
         test: {
           name: 'integration',
+          runner: 'test/faults/mutantRunner.ts',
           include: ['test/integration/**/*.test.ts', 'test/faults/**/*.test.ts'],
           globalSetup: ['test/support/vitest.build.ts'],
           testTimeout: 180_000,

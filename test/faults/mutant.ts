@@ -1,9 +1,8 @@
-import { cpSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs';
-import { join } from 'node:path';
+import { readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
-import { beforeAll, describe, expect, test } from 'vitest';
-import { Child } from '../support/child.js';
-import { temporaryFolder } from '../support/folder.js';
+import { beforeAll, describe, expect, type RunnerTask, type RunnerTestSuite, test, vi } from 'vitest';
+import { buildMutant } from './builtMutant.js';
+import { mutantOf, mutate } from './mutation.js';
 
 /** A guard of the protocol, what the program is without it, and the test that then fails. */
 export interface Guard {
@@ -21,99 +20,30 @@ export interface Guard {
   built?: boolean;
 }
 
-interface Report {
-  testResults: {
-    message: string;
-    assertionResults: { fullName: string; status: string; failureMessages: string[] }[];
-  }[];
-}
-
-/** The configuration of all tests builds dist/ first; the other one is for tests that need none. */
-const usual = 'test/vitest.config.ts';
-const quick = 'test/faults/mutant.config.ts';
-/** What `expect` throws: of a promise it is an error like any other, but for where it comes from. */
-const byAssertion = /^AssertionError|@vitest\/expect\//;
-const root = fileURLToPath(new URL('../..', import.meta.url));
-const vitest = join(root, 'node_modules/vitest/vitest.mjs');
-
-/** A copy of the tree, in which one mutant after the other stands. */
-class MutantTree {
-  private readonly folder = temporaryFolder();
-
-  constructor() {
-    for (const part of ['src', 'test', 'scripts', 'package.json', 'tsconfig.json']) {
-      cpSync(join(root, part), join(this.folder, part), { recursive: true });
-    }
-    symlinkSync(join(root, 'node_modules'), join(this.folder, 'node_modules'));
-  }
-
-  /** Runs a guard's test without the guard; answers how it ended, and why. */
-  async endWithout({ file, text, without, test, built = false }: Guard) {
-    const path = join(this.folder, 'src', file);
-    const source = readFileSync(path, 'utf8');
-    expect(source.split(text), `${text} stands once in ${file}`).toHaveLength(2);
-    writeFileSync(
-      path,
-      source.replace(text, () => without),
-    );
-    try {
-      const [testFile, ...names] = test.split(' > ');
-      return await this.run(`test/${testFile}`, names.join(' '), built ? usual : quick);
-    } finally {
-      writeFileSync(path, source);
-    }
-  }
-
-  private async run(file: string, name: string, config: string) {
-    const output = join(this.folder, 'report.json');
-    writeFileSync(output, '');
-    const pattern = `^${name.replaceAll(/[\\^$.*+?()[\]{}|]/g, '\\$&')}$`;
-    const args = ['run', '--config', config, file, '--testNamePattern', pattern];
-    const caching = [
-      '--experimental.fsModuleCache',
-      `--experimental.fsModuleCachePath=${join(this.folder, 'modules')}`,
-    ];
-    const reporting = ['--reporter=json', `--outputFile=${output}`];
-    const child = await Child.start(process.execPath, [vitest, ...args, ...caching, ...reporting], {
-      cwd: this.folder,
-      env: plain(),
-    });
-    await child.exited;
-    const told = readFileSync(output, 'utf8');
-    if (told === '') throw new Error(`no test ran:\n${child.stdout}${child.stderr}`);
-    const { testResults } = JSON.parse(told) as Report;
-    const ran = testResults
-      .flatMap(({ assertionResults }) => assertionResults)
-      .filter(({ status }) => status !== 'skipped');
-    const messages = testResults.map(({ message }) => message).join('\n');
-    expect(
-      ran.map(({ fullName }) => fullName),
-      `the tests that ran\n${messages}`,
-    ).toEqual([name]);
-    const { status, failureMessages } = ran[0] as (typeof ran)[0];
-    return { status, why: failureMessages[0] ?? '' };
+declare module 'vitest' {
+  interface TaskMeta {
+    /** The test that must fail for want of a guard, by its names. */
+    failing?: string[];
   }
 }
 
-/** The environment, without what vitest tells its own workers. */
-function plain(): NodeJS.ProcessEnv {
-  return Object.fromEntries(Object.entries(process.env).filter(([name]) => !name.startsWith('VITEST')));
-}
+const path = (file: string) => fileURLToPath(new URL(`../../${file}`, import.meta.url));
+
+// The modules of each mutant listen for the end of the process.
+process.setMaxListeners(0);
 
 /** Proves of each guard that its test fails without it, by an assertion. That it passes with it, the test itself shows. */
 export function testGuards(what: string, guards: readonly Guard[]): void {
   describe(what, () => {
-    let tree: MutantTree;
-    beforeAll(() => {
-      tree = new MutantTree();
-    });
-
     for (const guard of guards) {
-      test(`${guard.guard}: its test fails without it`, async () => {
-        const { status, why } = await tree.endWithout(guard);
-        expect(status, 'the mutant survived').toBe('failed');
-        expect(why).toMatch(byAssertion);
+      const [, ...failing] = guard.test.split(' > ');
+      const name = `${guard.guard}: its test fails without it`;
+      const problems: unknown[] = [];
+      const suite = describe(name, { meta: { failing } }, async () => {
+        await importWithout(guard).catch((error) => problems.push(error));
       });
+      const { collect } = suite;
+      suite.collect = async (file) => keepOne(await collect(file), failing.join(' '), problems);
     }
 
     test('each guard is named once', () => {
@@ -121,4 +51,52 @@ export function testGuards(what: string, guards: readonly Guard[]): void {
       expect(names.filter((name, index) => names.indexOf(name) !== index)).toEqual([]);
     });
   });
+}
+
+/** Leaves a suite one test, and the suites (with their hooks) that this is in; where there are problems the suite fails. */
+function keepOne(suite: RunnerTestSuite, name: string, problems: unknown[]): RunnerTestSuite {
+  let found = 0;
+  const keep = (task: RunnerTask, outer: string): boolean => {
+    const own = `${outer}${task.name}`;
+    if (task.type === 'suite') {
+      task.tasks = task.tasks.filter((inner) => keep(inner, `${own} `));
+      return task.tasks.length > 0;
+    }
+    if (own === name) found++;
+    return own === name;
+  };
+  suite.tasks = suite.tasks.filter((task) => keep(task, ''));
+  if (problems.length === 0 && found !== 1) problems.push(new Error(`expected one test "${name}", got ${found}`));
+  const errors = problems.map((problem) => {
+    const { name, message, stack = message } = problem instanceof Error ? problem : new Error(String(problem));
+    return { name, message, stack };
+  });
+  if (errors.length > 0) suite.result = { state: 'fail', errors };
+  return suite;
+}
+
+/** Imports a guard's test file, and all that this imports in turn, with the mutant in the place of the guard's file. */
+async function importWithout({ file, text, without, test, built }: Guard): Promise<void> {
+  const [testFile] = test.split(' > ');
+  const [mutated, mutation] = [path(`src/${file}`), { text, without }];
+  const replaced = file.endsWith('.lua') ? 'node:fs' : mutated;
+  const mutant = mutate(mutated, readFileSync(mutated, 'utf8'), mutation);
+  vi.resetModules();
+  vi.doMock(replaced, async (original) => {
+    if (replaced === mutated) return import(/* @vite-ignore */ mutantOf(mutated, mutation));
+    const fs = await original<typeof import('node:fs')>();
+    const readFileSync = (asked: string | URL, ...more: []) =>
+      String(asked).endsWith(`/src/${file}`) ? mutant : fs.readFileSync(asked, ...more);
+    return { ...fs, readFileSync };
+  });
+  // What tests start ends with them, as the module says that knows what they started.
+  await import(/* @vite-ignore */ path('test/support/vitest.setup.ts'));
+  await import(/* @vite-ignore */ path(`test/${testFile}`));
+  const { program } = (await import(path('test/support/processes.ts'))) as typeof import('../support/processes.js');
+  if (built) {
+    beforeAll(() => {
+      program.folder = buildMutant(file, mutation);
+    });
+  }
+  vi.doUnmock(replaced);
 }

@@ -6,7 +6,8 @@ import { Child, type Ending } from './child.js';
 import { temporaryFolder } from './folder.js';
 import { atEnd } from './scope.js';
 
-const binaries = fileURLToPath(new URL('../../dist/bin/', import.meta.url));
+/** The built program whose roles are started. */
+export const program = { folder: fileURLToPath(new URL('../../dist/', import.meta.url)) };
 
 export interface RoleOptions {
   /** The configuration, written to a file that the role is told of; or such a file's path. */
@@ -28,7 +29,7 @@ export async function startRole(role: string, args: readonly string[] = [], opti
   const folder = temporaryFolder();
   const mark = join(folder, 'tmp');
   mkdirSync(mark);
-  const command = [join(binaries, `${role}.js`), ...args];
+  const command = [join(program.folder, 'bin', `${role}.js`), ...args];
   const env = { ...ownEnvironment(), TMPDIR: mark, ...configuration(options.config, folder), ...options.env };
   const child = await Child.start(process.execPath, command, { cwd: options.cwd ?? folder, env });
   const started = new Role(`${role} ${args.join(' ')}`.trim(), child, mark);
