@@ -23,6 +23,13 @@ export function dashboardCommand(cli: Argv): Argv {
       withCommon(yargs)
         .option('port', wholeOption('--port', 0, `the port (${defaultPort}); 0: a free one`))
         .option('host', { type: 'string', requiresArg: true, describe: `the address to listen on (${defaultHost})` })
+        .option('allowed-host', {
+          type: 'string',
+          array: true,
+          nargs: 1,
+          requiresArg: true,
+          describe: 'a name that the page is reached by, beside addresses; may be repeated',
+        })
         .example('$0 dashboard', `look at http://${defaultHost}:${defaultPort}`)
         .epilogue(
           `Actions want the token that ${tokenVariable} or ${tokenVariable}_FILE gives; without one the page only shows.`,
@@ -36,7 +43,10 @@ export function dashboardCommand(cli: Argv): Argv {
       const [ledger, reader] = [ledgerOf(config), readerOf(config)];
       const store = await createArtifactStore(config.artifacts.url, config.name);
       try {
-        const settings = { host: options.host ?? defaultHost, port, token, lattice: describeLattice(search.space) };
+        const settings = {
+          ...{ host: options.host ?? defaultHost, port, token, lattice: describeLattice(search.space) },
+          allowedHosts: (options.allowedHost ?? []).map(hostName),
+        };
         await serveDashboard({ search, ledger, reader, store, log, stop }, settings);
         log.info('ended');
       } finally {
@@ -45,6 +55,11 @@ export function dashboardCommand(cli: Argv): Argv {
       }
     },
   );
+}
+
+function hostName(text: string): string {
+  if (/^[\w.-]+$/.test(text)) return text.toLowerCase();
+  throw new UsageError(`--allowed-host: expected a name without a port, got ${text}`);
 }
 
 function tokenFrom(env: NodeJS.ProcessEnv): string | undefined {

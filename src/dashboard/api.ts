@@ -86,8 +86,21 @@ export interface RoleSight {
   benched: string | null;
 }
 
+/** How old the figures are that come from a service. */
+export interface Freshness {
+  /** Since the service was last seen; null: never yet. */
+  ageMs: number | null;
+  /** It should have answered again by now. */
+  stale: boolean;
+}
+
+/** Where figures come from. */
+export const sources = ['redis', 'database'] as const;
+export type Source = (typeof sources)[number];
+
 /** What goes on now. */
 export interface Now {
+  fresh: Record<Source, Freshness>;
   /** ms since 1970. */
   at: number;
   counts: Record<Kind, number>;
@@ -104,6 +117,7 @@ export interface Now {
   leases: number;
   batches: number;
   kill: 'now' | 'drain' | null;
+  /** Told by both services lately: stale figures prove no end. */
   done: boolean;
   /** Points kept out by maxPoints. */
   dropped: number;

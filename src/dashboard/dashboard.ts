@@ -7,6 +7,7 @@ import type { Search } from '../roles/search.js';
 import { refuseOther } from '../roles/table.js';
 import { messageOf, UsageError } from '../support/errors.js';
 import type { Logger } from '../support/logger.js';
+import { orStopped } from '../support/patience.js';
 import type { Stop } from '../support/stop.js';
 import { version } from '../support/version.js';
 import { Actions } from './actions.js';
@@ -19,6 +20,8 @@ import { Snapshot } from './snapshot.js';
 
 export interface DashboardSettings {
   host: string;
+  /** Names other than that address that requests may ask for. */
+  allowedHosts: readonly string[];
   port: number;
   token: string | undefined;
   /** What is said of the size of the lattice. */
@@ -54,13 +57,17 @@ export async function serveDashboard(means: Means, settings: DashboardSettings):
     space: search.space,
     actions: new Actions(search, ledger, log),
     ...{ follower, pulse, reader, store, log },
-    ...{ token: settings.token, host: settings.host },
+    ...{ token: settings.token, host: settings.host, allowedHosts: settings.allowedHosts },
   });
   try {
     log.info(`serving: the page is at ${await listen(server, settings)}${settings.token ? '' : ', to look at only'}`);
     if (!isLoopback(settings.host))
       log.warn('whoever reaches this address can see the search; traffic is not encrypted');
-    await Promise.all([pulse.beatOn(stop.quiet), follower.follow(() => pulse.settled, stop.quiet)]);
+    // Whoever is told to stop waits for no service that hangs.
+    const watching = Promise.all([pulse.beatOn(stop.quiet), follower.follow(() => pulse.settled, stop.quiet)]);
+    await orStopped(watching, stop.quiet).catch((error) => {
+      if (!stop.quiet.aborted) throw error;
+    });
   } finally {
     await server.close();
     await command.close();

@@ -3,10 +3,14 @@ import type { Reader } from '../ledger/reader.js';
 import { pause } from '../support/bell.js';
 import { Unavailable } from '../support/errors.js';
 import type { Logger } from '../support/logger.js';
+import type { Freshness } from './api.js';
 import type { Snapshot } from './snapshot.js';
 
 const pageRows = 4000;
 const shortestPauseMs = 500;
+/** Rows are stale when no pass ended for so long, or for several times what passes take. */
+const staleMs = 10_000;
+const stalePasses = 3;
 /** The database spends at most a fifth of its time on a dashboard. */
 const restPerWork = 4;
 
@@ -20,6 +24,9 @@ export class Follower {
   whole = false;
   /** What keeps it from reading. */
   trouble: string | undefined;
+  /** When the last pass that ended began: every row was read since. */
+  private readSince: number | undefined;
+  private lastPassMs = 0;
 
   constructor(
     private readonly reader: Reader,
@@ -31,16 +38,31 @@ export class Follower {
     this.snapshot = fresh();
   }
 
-  /** Reads on until the signal. `settled` tells what stays the same as long as no row changes; undefined: rows change. */
+  get freshness(): Freshness {
+    if (this.readSince === undefined) return { ageMs: null, stale: this.trouble !== undefined };
+    const ageMs = Math.round(performance.now() - this.readSince);
+    const lateMs = Math.max(staleMs, stalePasses * (1 + restPerWork) * this.lastPassMs);
+    return { ageMs, stale: this.trouble !== undefined || ageMs > lateMs };
+  }
+
+  /**
+   * Reads on until the signal. `settled` tells what stays the same as long as no row changes; undefined: rows change. While it
+   * is the same, the database is asked no more than whether it is there.
+   */
   async follow(settled: () => string | undefined, signal: AbortSignal): Promise<void> {
     let last: string | undefined;
     while (!signal.aborted) {
       const begun = performance.now();
       const before = settled();
-      if (before === undefined || before !== last) {
-        last = (await this.tryPass(signal)) ? before : undefined;
+      const unchanged = before !== undefined && before === last;
+      const isRead = await this.attempt(() => (unchanged ? this.check() : this.pass(signal)), signal);
+      const tookMs = performance.now() - begun;
+      last = isRead ? before : undefined;
+      if (isRead) {
+        this.readSince = begun;
+        if (!unchanged) this.lastPassMs = tookMs;
       }
-      await pause(Math.max(shortestPauseMs, restPerWork * (performance.now() - begun)), signal);
+      await pause(Math.max(shortestPauseMs, restPerWork * tookMs), signal);
     }
   }
 
@@ -67,9 +89,9 @@ export class Follower {
     this.whole = true;
   }
 
-  private async tryPass(signal: AbortSignal): Promise<boolean> {
+  private async attempt(read: () => Promise<void>, signal: AbortSignal): Promise<boolean> {
     try {
-      await this.pass(signal);
+      await read();
       if (this.trouble !== undefined) this.log.info(`reads the rows again after: ${this.trouble}`);
       this.trouble = undefined;
       return true;

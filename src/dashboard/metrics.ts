@@ -34,6 +34,11 @@ export function metricsOf(search: string, now: () => Now): Registry {
   one('settled_per_second', 'Points settled a second, over the last minute', ({ rate }) => rate ?? 0);
   one('kill_switch', '1: the kill switch is on', ({ kill }) => Number(kill !== null));
   one('done', '1: the search is over', ({ done }) => Number(done));
+  gauge('age_seconds', 'Time since a service was last seen: the figures from it are as old', 'source', ({ fresh }) =>
+    Object.fromEntries(
+      Object.entries(fresh).flatMap(([source, { ageMs }]) => (ageMs === null ? [] : [[source, ageMs / 1000]])),
+    ),
+  );
   one('troubles', 'Services that do not answer now', ({ troubles }) => troubles.length);
   return registry;
 }

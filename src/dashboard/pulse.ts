@@ -3,10 +3,12 @@ import { type Look, look } from '../queue/look.js';
 import type { OneShot } from '../roles/oneShot.js';
 import { pause } from '../support/bell.js';
 import { Unavailable } from '../support/errors.js';
-import type { Beat, Now, RoleSight } from './api.js';
+import type { Beat, Freshness, Now, RoleSight } from './api.js';
 import type { Follower } from './follower.js';
 
 const beatMs = 1000;
+/** What Redis told is stale when it answered no look for so long. */
+const staleMs = 5000;
 const rateWindowMs = 60_000;
 /** A quarter of an hour. */
 const beatsKept = 900;
@@ -26,7 +28,7 @@ export class Pulse {
   readonly beats: Beat[] = [];
   private readonly listeners = new Set<(now: Now) => void>();
   private samples: Sample[] = [];
-  private seen: { look: Look; roles: RoleSighting[]; kill: Kill | undefined } | undefined;
+  private seen: { at: number; look: Look; roles: RoleSighting[]; kill: Kill | undefined } | undefined;
   private trouble: string | undefined;
   private rate: number | null = null;
 
@@ -38,7 +40,7 @@ export class Pulse {
   /** What stays the same as long as no row changes; undefined while the search goes on. */
   get settled(): string | undefined {
     const seen = this.seen?.look;
-    return seen?.closed && !this.trouble ? `${seen.generation} ${seen.moves}` : undefined;
+    return seen?.closed && !this.freshness.stale ? `${seen.generation} ${seen.moves}` : undefined;
   }
 
   listen(listener: (now: Now) => void): () => void {
@@ -46,49 +48,73 @@ export class Pulse {
     return () => this.listeners.delete(listener);
   }
 
+  /** Looks at Redis, and tells what is known, each second; what is known gets older while Redis hangs. */
   async beatOn(signal: AbortSignal): Promise<void> {
+    await Promise.all([this.lookOn(signal), this.tellOn(signal)]);
+  }
+
+  private async lookOn(signal: AbortSignal): Promise<void> {
     while (!signal.aborted) {
       await this.look();
+      await pause(beatMs, signal);
+    }
+  }
+
+  private async tellOn(signal: AbortSignal): Promise<void> {
+    while (!signal.aborted) {
       const now = this.now();
-      if (this.rate !== null) this.beats.push({ at: now.at, rate: this.rate, frontier: now.frontier });
+      if (now.rate !== null) this.beats.push({ at: now.at, rate: now.rate, frontier: now.frontier });
       if (this.beats.length > beatsKept) this.beats.shift();
       for (const listener of this.listeners) listener(now);
       await pause(beatMs, signal);
     }
   }
 
+  private get freshness(): Freshness {
+    if (!this.seen) return { ageMs: null, stale: this.trouble !== undefined };
+    const ageMs = Math.round(performance.now() - this.seen.at);
+    return { ageMs, stale: this.trouble !== undefined || ageMs > staleMs };
+  }
+
   now(): Now {
     const { snapshot, whole, trouble } = this.follower;
     const { counts, size, version } = snapshot;
     const seen = this.seen?.look;
+    const fresh = { redis: this.freshness, database: this.follower.freshness };
+    const areBothFresh = !fresh.redis.stale && !fresh.database.stale;
     const waiting = seen ? seen.lists.main_sql_Q + (seen.batches.main_sql_Q ?? 0) : 0;
     return {
+      fresh,
       at: Date.now(),
       counts: { ...counts },
       rows: size,
       whole,
       version,
       frontier: counts.queue + counts.running + waiting,
-      rate: this.rate,
+      rate: fresh.redis.stale ? null : this.rate,
       lists: seen?.lists ?? {},
       leases: seen?.leases ?? 0,
       batches: Object.values(seen?.batches ?? {}).reduce((total, size) => total + size, 0),
       kill: this.seen?.kill ?? null,
-      done: size > 0 && whole && counts.queue + counts.running === 0 && seen?.closed === true,
+      done: areBothFresh && size > 0 && whole && counts.queue + counts.running === 0 && seen?.closed === true,
       dropped: seen?.dropped ?? 0,
       damage: seen?.damage ?? [],
       roles: (this.seen?.roles ?? []).slice(0, rolesShown).map((role) => this.roleSight(role)),
       errors: snapshot.errors(errorsShown),
-      troubles: [this.trouble, trouble].filter((text) => text !== undefined),
+      troubles: [
+        this.trouble ?? (fresh.redis.stale ? 'Redis does not answer' : undefined),
+        trouble ?? (fresh.database.stale ? 'the database does not answer' : undefined),
+      ].filter((text) => text !== undefined),
     };
   }
 
   private async look(): Promise<void> {
     const { session, log } = this.command;
+    const at = performance.now();
     try {
       const [seen, roles, kill] = await Promise.all([look(session), sightings(session, forgetMs), readKill(session)]);
       roles.sort((a, b) => (a.role + a.id < b.role + b.id ? -1 : 1));
-      this.seen = { look: seen, roles, kill };
+      this.seen = { at, look: seen, roles, kill };
       if (this.trouble !== undefined) log.info(`looks at Redis again after: ${this.trouble}`);
       this.trouble = undefined;
       this.measure({ at: seen.now, ended: seen.ended, generation: seen.generation });
@@ -113,7 +139,8 @@ export class Pulse {
 
   private roleSight({ id, role, host, silentMs, slots, running, ended, benched }: RoleSighting): RoleSight {
     return {
-      ...{ id, role, host, silentMs },
+      ...{ id, role, host },
+      silentMs: silentMs + (this.freshness.ageMs ?? 0),
       alive: silentMs <= this.command.search.leaseMs,
       slots: slots ?? null,
       running: (running ?? []).slice(0, 20),

@@ -16,7 +16,7 @@ import type { Logger } from '../support/logger.js';
 import { type ActionName, type Actions, actionInputs } from './actions.js';
 import { type About, kinds, type Now, type Selection } from './api.js';
 import type { Follower } from './follower.js';
-import { isLoopback, namesLoopback, pageHeaders, showsToken } from './guard.js';
+import { isMeantForHere, pageHeaders, showsToken, WrongTokens } from './guard.js';
 import { metricsOf } from './metrics.js';
 import type { Pulse } from './pulse.js';
 import { addRunFiles } from './runFiles.js';
@@ -35,6 +35,8 @@ export interface DashboardParts {
   token: string | undefined;
   /** The address that it listens on. */
   host: string;
+  /** Other names that requests may ask for, in lower case. */
+  allowedHosts: readonly string[];
   log: Logger;
 }
 
@@ -82,8 +84,8 @@ export function buildServer(parts: DashboardParts): FastifyInstance {
   });
   server.addHook('onRequest', async (request, reply) => {
     reply.headers(pageHeaders);
-    if (isLoopback(parts.host) && !namesLoopback(request.headers.host)) {
-      return reply.code(421).send({ error: 'this server answers to its own address only' });
+    if (!isMeantForHere(request.headers.host, parts.host, parts.allowedHosts)) {
+      return reply.code(421).send({ error: 'this server does not answer to that name: --allowed-host adds one' });
     }
   });
   server.setErrorHandler((error, request, reply) => answerError(parts.log, error, request, reply));
@@ -159,10 +161,17 @@ function addPoints(server: FastifyInstance, { reader, space, store }: DashboardP
 }
 
 function addActions(server: FastifyInstance, { actions, token }: DashboardParts): void {
+  const wrongTokens = new WrongTokens();
   server.post('/api/actions/:name', async (request, reply) => {
     if (token === undefined)
       return reply.code(403).send({ error: 'this dashboard only shows: it was started without a token' });
+    const waitSeconds = wrongTokens.waitSeconds(request.ip);
+    if (waitSeconds > 0) {
+      const error = `too many wrong tokens from ${request.ip}: try again in ${waitSeconds} s`;
+      return reply.code(429).header('retry-after', waitSeconds).send({ error });
+    }
     if (!showsToken(request.headers.authorization, token)) {
+      wrongTokens.add(request.ip);
       return reply.code(401).header('www-authenticate', 'Bearer').send({ error: 'the token is not right' });
     }
     const { name } = request.params as { name: string };

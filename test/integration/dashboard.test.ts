@@ -9,7 +9,7 @@ import type { Cells, Now } from '../../src/dashboard/api.js';
 import { barriers, openPage, screenshot, startBrowser } from '../support/browser.js';
 import { temporaryFolder } from '../support/folder.js';
 import { type Role, runRole, startRole } from '../support/processes.js';
-import { startRedis } from '../support/redis.js';
+import { type RedisServer, startRedis } from '../support/redis.js';
 import { atEnd } from '../support/scope.js';
 import { openSqlite } from '../support/sqlite.js';
 import { type TestSearch, testSearch } from '../support/testSearch.js';
@@ -36,13 +36,16 @@ interface Stage {
 }
 
 /** A search on a Redis and a SQLite file of its own, and a dashboard that shows it. */
-async function stage(env: Record<string, string> = {}): Promise<Stage & { dashboard: Role }> {
+async function stage(
+  env: Record<string, string> = {},
+  args: readonly string[] = [],
+): Promise<Stage & { dashboard: Role; redis: RedisServer }> {
   const redis = await startRedis();
   const search = testSearch({ parameters, search: { mode: 'sides', reach: 1 }, redis: { url: redis.url } });
   const ledger = search.ledger();
   await ledger.create(search.fingerprint);
   await ledger.close();
-  const dashboard = await startRole('dashboard', ['--port', '0'], { config: search.path, env });
+  const dashboard = await startRole('dashboard', ['--port', '0', ...args], { config: search.path, env });
   const { message } = await dashboard.line(/the page is at/);
   const url = /http:\/\/\S+?(?=,|$)/.exec(message)?.[0] as string;
   const db = openSqlite(join(search.folder, 'atmos-fleet.db'));
@@ -51,7 +54,7 @@ async function stage(env: Record<string, string> = {}): Promise<Stage & { dashbo
     search,
     url,
     config: search.path,
-    dashboard,
+    ...{ dashboard, redis },
     rows: (sql, ...values) => db.prepare(sql).all(...values) as never,
   };
 }
@@ -110,6 +113,13 @@ async function seed({ search }: Stage): Promise<{ hash: string; code: string }[]
   return points;
 }
 
+/** The status of an answer to a request that asks for a host of that name. */
+async function askedAs(url: string, host: string): Promise<number | undefined> {
+  const [response] = (await once(request(url, { headers: { host } }).end(), 'response')) as [IncomingMessage];
+  response.destroy();
+  return response.statusCode;
+}
+
 const tile = (page: Page, name: string) => page.locator(`[data-tile="${name}"]`);
 const mapRows = (page: Page) => page.locator('#map').getAttribute('data-rows').then(Number);
 const number = async (page: Page, name: string) => Number((await tile(page, name).textContent())?.replaceAll(',', ''));
@@ -140,6 +150,40 @@ describe('the page, while a fleet runs', () => {
     await expectClicks(shown, page);
     await expectBrush(shown, page);
     await screenshot(page, 'dashboard-light');
+  });
+});
+
+describe('the page, while a service hangs', () => {
+  test('says how old its figures are, greys them, and calls nothing over', async () => {
+    const shown = await stage();
+    await seed(shown);
+    const page = await openPage(shown.url);
+    const settled = 'all 3 points are settled; no master runs to confirm the end';
+    await page.locator('#status', { hasText: settled }).waitFor();
+    await runFleet(shown);
+    await page.locator('#status', { hasText: 'the search is over' }).waitFor();
+    const stale = page.locator('.aged.stale');
+    expect(await stale.count()).toBe(0);
+    for (const age of await page.locator('[data-age-of]').allTextContents()) expect(age).toMatch(/^\d+(\.\d)? s ago$/);
+    await shown.redis.kill('SIGSTOP');
+    await page.locator('#status', { hasText: 'no answer from Redis: figures in grey are old' }).waitFor();
+    expect(((await (await fetch(`${shown.url}/api/now`)).json()) as Now).done).toBe(false);
+    const titles = await page.locator('.tile.stale dt').allTextContents();
+    expect(titles).toEqual(['Settled a second', 'Frontier', 'Workers']);
+    expect(await barriers(page)).toEqual([]);
+    await screenshot(page, 'dashboard-stale');
+    await shown.redis.kill('SIGCONT');
+    await page.locator('#status', { hasText: 'the search is over' }).waitFor();
+  });
+
+  test('greys everything when the dashboard itself hangs', async () => {
+    const shown = await stage();
+    const page = await openPage(shown.url);
+    await page.locator('#status', { hasText: 'no point yet' }).waitFor();
+    shown.dashboard.kill('SIGSTOP');
+    await until(async () => (await page.locator('.aged:not(.stale)').count()) === 0, 'all figures are grey');
+    shown.dashboard.kill('SIGCONT');
+    await until(async () => (await page.locator('.aged.stale').count()) === 0, 'no figure is grey');
   });
 });
 
@@ -346,6 +390,20 @@ describe('actions', () => {
     expect(JSON.parse(stdout).killed).toBe(false);
   });
 
+  test('are refused for a while after wrong tokens, with the right one too', async () => {
+    const { url } = await stage({ ATMOS_FLEET_DASHBOARD_TOKEN: token });
+    const ask = (shown: string) =>
+      fetch(`${url}/api/actions/constructor`, { method: 'POST', headers: { authorization: `Bearer ${shown}` } });
+    const statuses: number[] = [];
+    for (let guess = 0; guess < 8; guess++) statuses.push((await ask(`guess ${guess}`)).status);
+    expect(statuses.slice(0, 4)).toEqual([401, 401, 401, 401]);
+    await until(async () => {
+      await ask('wrong again'); // The refusals grow until one is certain to last.
+      const right = await ask(token);
+      return right.status === 429 && Number(right.headers.get('retry-after')) > 0;
+    }, 'the address is refused');
+  });
+
   test('a token that can be guessed is refused', async () => {
     const search = testSearch({ parameters });
     const env = { ATMOS_FLEET_DASHBOARD_TOKEN: 'short' };
@@ -364,12 +422,25 @@ describe('the server', () => {
     expect(policy).toContain("default-src 'none'");
     expect(policy).not.toMatch(/unsafe|\*|http|data:/);
     expect(response.headers.get('x-content-type-options')).toBe('nosniff');
-    const status = await new Promise((resolve) => {
-      request(`${url}/api/now`, { headers: { host: 'elsewhere.example' } }, (got) =>
-        resolve(got.resume().statusCode),
-      ).end();
-    });
-    expect(status).toBe(421);
+    expect(await askedAs(url, 'elsewhere.example')).toBe(421);
+  });
+
+  test('on another address answers to addresses and the names that it was told, and to no others', async () => {
+    const { url } = await stage({}, [
+      '--host',
+      '0.0.0.0',
+      '--allowed-host',
+      'Fleet.example',
+      '--allowed-host',
+      'fleet',
+    ]);
+    const here = `http://127.0.0.1:${new URL(url).port}`;
+    for (const path of ['/', '/api/now', '/metrics', '/api/events']) {
+      expect(await askedAs(here + path, 'elsewhere.example:80'), path).toBe(421);
+    }
+    for (const name of ['fleet.example:8080', 'fleet', '10.1.2.3:8080', 'localhost']) {
+      expect(await askedAs(`${here}/metrics`, name), name).toBe(200);
+    }
   });
 
   test('gives the files of a run as downloads, and nothing beside them', async () => {

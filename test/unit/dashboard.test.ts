@@ -1,11 +1,13 @@
 import fc from 'fast-check';
-import { describe, expect, test } from 'vitest';
+import { describe, expect, onTestFinished, test, vi } from 'vitest';
 import { kinds, type Limit } from '../../src/dashboard/api.js';
-import { namesLoopback, showsToken } from '../../src/dashboard/guard.js';
+import { Follower } from '../../src/dashboard/follower.js';
+import { isMeantForHere, showsToken, WrongTokens } from '../../src/dashboard/guard.js';
 import { Snapshot } from '../../src/dashboard/snapshot.js';
 import { cellsOf, dotsOf } from '../../src/dashboard/views.js';
-import type { MappedRow } from '../../src/ledger/reader.js';
+import type { MappedRow, Reader } from '../../src/ledger/reader.js';
 import { UsageError } from '../../src/support/errors.js';
+import { createLogger } from '../../src/support/logger.js';
 
 interface Made {
   id: number;
@@ -123,6 +125,34 @@ describe('a snapshot', () => {
   });
 });
 
+describe('a follower', () => {
+  test('calls its rows stale when the database hangs, though it refuses nothing', async () => {
+    vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout', 'performance'] });
+    onTestFinished(() => void vi.useRealTimers());
+    const stop = new AbortController();
+    let answers = true;
+    const never = new Promise<never>(() => {});
+    const reader = { marks: () => (answers ? Promise.resolve([]) : never) } as unknown as Reader;
+    const follower = new Follower(
+      reader,
+      () => new Snapshot(['x'], false),
+      async () => {},
+      createLogger('test', 'silent'),
+    );
+    expect(follower.freshness).toEqual({ ageMs: null, stale: false });
+    void follower.follow(() => undefined, stop.signal);
+    await vi.advanceTimersByTimeAsync(700);
+    expect(follower.freshness).toMatchObject({ ageMs: expect.any(Number), stale: false });
+    answers = false;
+    await vi.advanceTimersByTimeAsync(9000);
+    expect(follower.freshness.stale).toBe(false);
+    await vi.advanceTimersByTimeAsync(3000);
+    expect(follower.freshness).toMatchObject({ stale: true });
+    expect(follower.freshness.ageMs).toBeGreaterThan(10_000);
+    stop.abort();
+  });
+});
+
 describe('the guard', () => {
   test('knows the token, and nothing near it', () => {
     expect(showsToken('Bearer right', 'right')).toBe(true);
@@ -131,11 +161,49 @@ describe('the guard', () => {
     }
   });
 
-  test('knows the names of this machine', () => {
-    for (const name of ['localhost', 'localhost:8080', '127.0.0.1:1', '[::1]:8080'])
-      expect(namesLoopback(name)).toBe(true);
-    for (const name of [undefined, '', 'evil.example', '127.0.0.1.evil.example:80', 'localhost.evil.example']) {
-      expect(namesLoopback(name), name).toBe(false);
+  test('on loopback answers to the names of loopback, and to those that it was told', () => {
+    for (const name of ['localhost', 'localhost:8080', '127.0.0.1:1', '[::1]:8080', 'Fleet.example:8080'])
+      expect(isMeantForHere(name, '127.0.0.1', ['fleet.example']), name).toBe(true);
+    for (const name of [
+      ...[undefined, '', 'evil.example', '127.0.0.1.evil.example:80', 'localhost.evil.example', 'x.fleet.example'],
+      ...['10.1.2.3', '[fd00::1]:8080', '[evil.example]:80'],
+    ]) {
+      expect(isMeantForHere(name, '127.0.0.1', ['fleet.example']), name).toBe(false);
     }
+  });
+
+  test('elsewhere answers to addresses too, but to no name that it was not told', () => {
+    for (const name of ['10.1.2.3:8080', '[fd00::1]:8080', '127.0.0.1:8080', 'localhost', 'fleet.example', 'me'])
+      expect(isMeantForHere(name, name === 'me' ? 'me' : '0.0.0.0', ['fleet.example']), name).toBe(true);
+    for (const name of [undefined, '', 'evil.example', '10.1.2.3.evil.example', '10.1.2.3:8080:80', 'me'])
+      expect(isMeantForHere(name, '0.0.0.0', ['fleet.example']), name).toBe(false);
+  });
+
+  test('refuses an address for longer and longer after wrong tokens, and that address alone', () => {
+    let nowMs = 1000;
+    const wrong = new WrongTokens(() => nowMs);
+    const waits = Array.from({ length: 12 }, () => {
+      wrong.add('10.0.0.1');
+      const seconds = wrong.waitSeconds('10.0.0.1');
+      nowMs += 1000 * seconds;
+      expect(wrong.waitSeconds('10.0.0.1')).toBe(0);
+      return seconds;
+    });
+    expect(waits).toEqual([0, 0, 0, 1, 2, 4, 8, 16, 32, 60, 60, 60]);
+    wrong.add('10.0.0.1');
+    expect(wrong.waitSeconds('10.0.0.2')).toBe(0);
+    nowMs += 15 * 60_000;
+    wrong.add('10.0.0.1');
+    expect(wrong.waitSeconds('10.0.0.1')).toBe(0);
+  });
+
+  test('takes the addresses of one IPv6 network for one, and forgets the oldest of too many', () => {
+    const wrong = new WrongTokens(() => 0);
+    for (const address of ['2001:db8::1', '2001:db8:0:0:1::2', '2001:db8::ffff:3']) wrong.add(address);
+    wrong.add('2001:db8::9');
+    expect(wrong.waitSeconds('2001:db8::5')).toBe(1);
+    expect(wrong.waitSeconds('2001:db8:0:1::5')).toBe(0);
+    for (let number = 0; number < 10_000; number++) wrong.add(`10.0.${number >> 8}.${number & 255}`);
+    expect(wrong.waitSeconds('2001:db8::5')).toBe(0);
   });
 });

@@ -1,4 +1,14 @@
-import { type Beat, type ErrorGroup, type Kind, kinds, type Now, type RoleSight } from '../api.js';
+import {
+  type Beat,
+  type ErrorGroup,
+  type Freshness,
+  type Kind,
+  kinds,
+  type Now,
+  type RoleSight,
+  type Source,
+  sources,
+} from '../api.js';
 import { beatsOption, type Chart, chartIn } from './charts.js';
 import { button, element, part, table } from './dom.js';
 import { ago, brief, count } from './format.js';
@@ -14,9 +24,14 @@ const kindTitles = {
   queue: 'Waiting',
 } as const;
 
+/** The server tells once a second. */
+const serverStaleMs = 5000;
+
 /** What goes on: numbers, lists, roles, errors, and the last quarter of an hour. */
 export class NowView {
   private readonly chart: Chart = chartIn(part('beats'));
+  private troubles = '';
+  private told: { now: Now; at: number } | undefined;
 
   constructor(
     private readonly beats: Beat[],
@@ -24,19 +39,39 @@ export class NowView {
   ) {}
 
   show(now: Now): void {
-    part('status').textContent = statusText(now);
+    this.told = { now, at: performance.now() };
+    say(part('status'), statusText(now));
     part('status').className = `pill ${statusClass(now)}`;
-    part('troubles').replaceChildren(
-      ...[...now.troubles, ...now.damage.map(mended)].map((text) => element('p', {}, text)),
-    );
-    part('tiles').replaceChildren(...tilesOf(now.rows, now.counts), ...paceTiles(now));
+    const troubles = [...now.troubles, ...now.damage.map(mended)];
+    if (this.troubles !== troubles.join('\n')) {
+      this.troubles = troubles.join('\n');
+      part('troubles').replaceChildren(...troubles.map((text) => element('p', {}, text)));
+    }
+    part('tiles').replaceChildren(...tilesOf(now.rows, now.counts, 'database'), ...paceTiles(now));
     showBar(now.counts, now.rows);
     part('lists').replaceChildren(listTable(now));
     part('roles').replaceChildren(rolesTable(now.roles, this.choosePoint));
     part('errors').replaceChildren(errorsTable(now.errors));
     if (now.rate !== null) this.beats.push({ at: now.at, rate: now.rate, frontier: now.frontier });
     if (this.beats.length > beatsKept) this.beats.shift();
+    this.showAges();
     this.draw();
+  }
+
+  /** Beside every figure: how old it is. Those of a service that should have answered again are grey. */
+  showAges(): void {
+    if (!this.told) return;
+    const { now, at } = this.told;
+    const silentMs = performance.now() - at;
+    for (const place of document.querySelectorAll<HTMLElement>('[data-age-of]')) {
+      const from = (place.dataset.ageOf ?? '').split(' ') as Source[];
+      const { text, stale } = ageOf(
+        from.map((source) => now.fresh[source]),
+        silentMs,
+      );
+      place.textContent = text;
+      place.closest('.aged')?.classList.toggle('stale', stale);
+    }
   }
 
   draw(): void {
@@ -49,6 +84,7 @@ export function showBar(counts: Record<Kind, number>, rows: number): void {
   const parts = kinds.toReversed().map((kind) => {
     const made = element('i', { class: kind });
     made.style.width = `${(100 * counts[kind]) / Math.max(1, rows)}%`;
+    if (counts[kind] > 0) made.style.minWidth = '4px'; // However few: they are there.
     return made;
   });
   const words = kinds.toReversed().map((kind) => `${kindTitles[kind].toLowerCase()} ${count(counts[kind])}`);
@@ -56,13 +92,38 @@ export function showBar(counts: Record<Kind, number>, rows: number): void {
   part('bar').setAttribute('aria-label', `Points by state: ${words.join(', ')}`);
 }
 
+/** The age of the oldest. */
+function ageOf(all: readonly Freshness[], silentMs: number): { text: string; stale: boolean } {
+  const stale = silentMs > serverStaleMs || all.some((one) => one.stale);
+  if (all.some(({ ageMs }) => ageMs === null)) return { text: 'not seen yet', stale };
+  return { text: ago(Math.max(...all.map(({ ageMs }) => ageMs ?? 0)) + silentMs), stale };
+}
+
+/** Changes a text only where it differs: those who listen to the page are told of changes. */
+function say(place: HTMLElement, text: string): void {
+  if (place.textContent !== text) place.textContent = text;
+}
+
 const mended = (damage: string) => `Redis lost something, a master will mend it: ${damage}`;
 
-function statusText({ kill, done, whole, rows, counts }: Now): string {
+function statusText({ fresh, kill, done, whole, rows, counts, frontier, roles }: Now): string {
+  const silent = sources.filter((source) => fresh[source].stale);
+  const names = silent.map((source) => (source === 'redis' ? 'Redis' : 'the database'));
+  if (silent.length > 0) return `no answer from ${names.join(' and ')}: figures in grey are old`;
   if (!whole) return `reading the table: ${count(rows)} rows`;
   if (kill) return kill === 'drain' ? 'kill switch on: running points finish' : 'kill switch on';
   if (done) return 'the search is over';
-  return rows === 0 ? 'no point yet' : `the search goes on: ${count(counts.queue + counts.running)} points to run`;
+  if (rows === 0) return 'no point yet';
+  const isAlive = (wanted: string) => roles.some(({ role, alive }) => role === wanted && alive);
+  if (frontier === 0) {
+    const end = isAlive('sql-client-master') ? 'the master confirms the end' : 'no master runs to confirm the end';
+    return `all ${count(rows)} points are settled; ${end}`;
+  }
+  const left = counts.queue + counts.running;
+  if (left > 0 && !isAlive('worker')) return `${count(left)} points to run, but no worker runs`;
+  return left > 0
+    ? `the search goes on: ${count(left)} points to run`
+    : 'the search goes on: proposals wait for a master';
 }
 
 function statusClass({ kill, done, troubles }: Now): string {
@@ -71,28 +132,30 @@ function statusClass({ kill, done, troubles }: Now): string {
   return done ? 'over' : 'going';
 }
 
-function tile(title: string, value: string, kind = ''): HTMLElement {
+/** A figure; `from` names the services that tell it, if they tell it again and again. */
+function tile(title: string, value: string, { kind = '', from = '' }: { kind?: string; from?: string }): HTMLElement {
   return element(
     'div',
-    { class: `tile ${kind}` },
+    { class: `tile aged ${kind}` },
     element('dt', {}, title),
     element('dd', { 'data-tile': title }, value),
+    from === '' ? null : element('dd', { class: 'age', 'data-age-of': from }),
   );
 }
 
 /** Rows by state. */
-export function tilesOf(rows: number, counts: Record<Kind, number>): HTMLElement[] {
+export function tilesOf(rows: number, counts: Record<Kind, number>, from = ''): HTMLElement[] {
   return [
-    tile('Points', count(rows)),
-    ...kinds.toReversed().map((kind) => tile(kindTitles[kind], count(counts[kind]), kind)),
+    tile('Points', count(rows), { from }),
+    ...kinds.toReversed().map((kind) => tile(kindTitles[kind], count(counts[kind]), { kind, from })),
   ];
 }
 
 function paceTiles({ rate, frontier, roles }: Now): HTMLElement[] {
   return [
-    tile('Settled a second', rate === null ? '–' : brief(Number(rate.toPrecision(3)))),
-    tile('Frontier', count(frontier)),
-    tile('Workers', count(roles.filter(({ role, alive }) => role === 'worker' && alive).length)),
+    tile('Settled a second', rate === null ? '–' : brief(Number(rate.toPrecision(3))), { from: 'redis' }),
+    tile('Frontier', count(frontier), { from: 'redis database' }),
+    tile('Workers', count(roles.filter(({ role, alive }) => role === 'worker' && alive).length), { from: 'redis' }),
   ];
 }
 

@@ -38,6 +38,8 @@ events.addEventListener('message', ({ data }) => {
   refreshed = performance.now();
   void explorer.refresh();
 });
+// Figures get older, too, while the server itself tells nothing.
+setInterval(() => nowView.showAges(), 1000);
 events.addEventListener('error', () => {
   part('status').textContent = 'the dashboard does not answer: trying again';
   part('status').className = 'pill lost';
