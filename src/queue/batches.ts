@@ -61,7 +61,8 @@ export class Batches {
     for (let i = 0; i < entries.length; i += 2) {
       const id = entries[i] as string;
       const source = sourceOf(id);
-      const expired = Number(entries[i + 1]) <= Number(now[0]) * 1000 + Number(now[1]) / 1000;
+      const restMs = Number(entries[i + 1]) - Number(now[0]) * 1000 - Number(now[1]) / 1000;
+      const expired = restMs <= 0 || restMs > this.lifetime;
       if (!expired || !sources.includes(source)) continue;
       const heir = this.newId(source);
       const scriptKeys = [keys.search, keys.batches, keys.taken, keys.batch(id), keys.batch(heir)];

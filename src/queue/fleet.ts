@@ -56,7 +56,8 @@ export async function sightings(session: Session, forgetMs: number): Promise<Rol
   const found: RoleSighting[] = [];
   for (const [id, entry] of Object.entries(entries)) {
     const end = entry.indexOf(';');
-    const silentMs = Math.max(0, Math.round(now - Number(entry.slice(0, end))));
+    // A sign of life from the future is one of before Redis's clock was set back.
+    const silentMs = Math.abs(Math.round(now - Number(entry.slice(0, end))));
     if (silentMs > forgetMs) await connection.ask((redis) => redis.hdel(keys.roles, id));
     else found.push({ id, silentMs, ...(JSON.parse(entry.slice(end + 1)) as RoleFacts) });
   }

@@ -25,7 +25,11 @@ export class Rebuilding {
     const lockMs = Math.max(leaseMs, shortestLockMs);
     const token = `${owner}/${Date.now()}`;
     const taken = await connection.ask((redis) => redis.set(keys.lock, token, 'PX', lockMs, 'NX'));
-    if (taken !== 'OK') return undefined;
+    if (taken !== 'OK') {
+      // Set back, Redis's clock would let the lock of a dead master live longer.
+      await connection.ask(async (redis) => (await redis.pttl(keys.lock)) > lockMs && redis.pexpire(keys.lock, lockMs));
+      return undefined;
+    }
     // A failure to prolong shows at the next step: each checks the token.
     const prolong = () =>
       connection.ask(async (redis) => (await redis.get(keys.lock)) === token && redis.pexpire(keys.lock, lockMs));

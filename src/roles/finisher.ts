@@ -20,6 +20,7 @@ const mostProposals = 10_000;
  */
 export class Finisher {
   private gathered: RunEnding[] = [];
+  private sending: readonly RunEnding[] = [];
   private readonly bell = new Bell();
   private readonly memory = new ProposalMemory();
   private closing = false;
@@ -35,6 +36,11 @@ export class Finisher {
   add(ending: RunEnding): void {
     this.gathered.push(ending);
     this.bell.ring();
+  }
+
+  /** Whether the end of that lease is on its way: whether the lease was lost before, Redis answers to that. */
+  ends(token: string): boolean {
+    return [...this.gathered, ...this.sending].some((ending) => ending.token === token);
   }
 
   /** Sends until it is closed and all is sent. */
@@ -60,13 +66,14 @@ export class Finisher {
   }
 
   private async send(endings: RunEnding[]): Promise<void> {
-    let left = endings;
-    while (left.length > 0) {
-      const stale = await this.member.insist(() => this.finish(left), this.signal);
-      if (stale.length > 0) this.onFinished(stale, true);
-      else this.onFinished(tokens(left), false);
+    this.sending = endings;
+    while (this.sending.length > 0) {
+      const { sending } = this;
+      const stale = await this.member.insist(() => this.finish(sending), this.signal);
       const lost = new Set(stale);
-      left = stale.length > 0 ? left.filter(({ token }) => !lost.has(token)) : [];
+      this.sending = stale.length > 0 ? sending.filter(({ token }) => !lost.has(token)) : [];
+      if (stale.length > 0) this.onFinished(stale, true);
+      else this.onFinished(tokens(sending), false);
     }
   }
 

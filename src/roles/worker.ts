@@ -305,6 +305,8 @@ export class WorkerRole {
 
   private lost(tokens: string[]): void {
     for (const token of tokens) {
+      // A renewal that crosses the end of its lease finds nothing left to renew.
+      if (this.finisher.ends(token)) continue;
       const run = this.held.get(token);
       if (!this.held.delete(token)) continue;
       this.member.meters?.lostLeases.inc();

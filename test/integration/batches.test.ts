@@ -59,6 +59,13 @@ describe('a batch', () => {
     expect(await heir.batches.adopt(['complete0_sql_Q'])).toBeUndefined();
   });
 
+  test('stays its silent owner’s for no longer than a lease when the clock was set back', async () => {
+    const { batch, heir, redis, keys } = await taken('complete0_sql_Q', 2, 1, 2);
+    await redis.zadd(keys.batches, Date.now() + 3_600_000, batch.id);
+    expect(await heir.batches.adopt(reportLists)).toBeUndefined();
+    expect(Number(await redis.zscore(keys.batches, batch.id))).toBeLessThanOrEqual(Date.now() + heir.batches.lifetime);
+  });
+
   test('that ended is not brought back by a sign of life', async () => {
     const { owner, batch, session, redis, keys } = await taken('complete0_sql_Q', 2, 1, 2);
     await owner.batches.drop(batch, []);

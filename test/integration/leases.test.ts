@@ -94,6 +94,17 @@ describe('a sweep', () => {
     expect(await expired()).toEqual([{ token, element: travelling(1) }]);
   });
 
+  test('lets no lease, and no wait before it reclaims, last longer than a lease when the clock was set back', async () => {
+    const { member, keys, redis, token } = await leased(1);
+    const { leaseMs } = member.search;
+    const hourLater = Date.now() + 3_600_000;
+    await redis.zadd(keys.leases, hourLater, token);
+    await redis.hset(keys.search, 'reclaim_from', hourLater);
+    await member.leases.expired(intervalMs, 10);
+    const times = [await redis.zscore(keys.leases, token), await redis.hget(keys.search, 'reclaim_from')];
+    for (const time of times) expect(Number(time)).toBeLessThanOrEqual(Date.now() + leaseMs);
+  });
+
   test('finds nothing expired for a whole lease after a rebuild', async () => {
     const { member, keys, redis, token } = await leased(1);
     await redis.zadd(keys.leases, 1, token);

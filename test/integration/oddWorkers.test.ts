@@ -76,6 +76,14 @@ describe('a worker', () => {
     await fleet.stop();
   });
 
+  test('whose renewal crosses the end of its lease says of none that it was lost', async () => {
+    const fleet = await queued('crossing', lasting(10));
+    const worker = await startOdd(fleet, { lateReply: 800 }, '--concurrency', '16');
+    await expectExplored(fleet);
+    expect(worker.log.filter(({ message }) => /lost/.test(message))).toEqual([]);
+    await fleet.stop();
+  });
+
   test('that was stopped past its lease changes nothing when it comes back', async () => {
     const fleet = await queued('stopped', lasting(500));
     const late = await startOdd(fleet, {});

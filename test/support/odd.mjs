@@ -3,14 +3,16 @@
 // ODD: JSON with any of: clock (its clock is off by so many milliseconds), block (its event loop stands still for so long in its
 // first run), fault (its machine fails every run with that reason, and its probe once it has begun to), faultAt (the code of a point
 // whose run fails on it, though its machine passes the probe), whileFile (fault holds as long as that file is there), vanish (the code
-// of a point that kills it).
+// of a point that kills it), lateReply (it learns so many milliseconds late that Redis ended its leases).
 // RUNS: a file, a line with the code for each run that begins.
 import { appendFileSync, existsSync } from 'node:fs';
+import { setTimeout as delay } from 'node:timers/promises';
 import { isMainThread } from 'node:worker_threads';
+import { Leases } from '../../dist/queue/leases.js';
 import { ReferenceSimulator } from '../../dist/simulators/reference.js';
 import { MachineFault } from '../../dist/support/errors.js';
 
-const { clock = 0, block = 0, fault, faultAt, whileFile, vanish } = JSON.parse(process.env.ODD ?? '{}');
+const { clock = 0, block = 0, fault, faultAt, whileFile, vanish, lateReply = 0 } = JSON.parse(process.env.ODD ?? '{}');
 
 if (clock !== 0) {
   const { Date: RightDate } = globalThis;
@@ -26,6 +28,12 @@ if (clock !== 0) {
 }
 
 if (isMainThread) {
+  const { finish } = Leases.prototype;
+  Leases.prototype.finish = async function (...args) {
+    const stale = await finish.apply(this, args);
+    if (lateReply > 0) await delay(lateReply);
+    return stale;
+  };
   const { run, prepare } = ReferenceSimulator.prototype;
   let runs = 0;
   const failIfIll = () => {

@@ -1,5 +1,6 @@
 -- Promise: names leases that expired. After a silence of Redis, or of all who sweep, nothing counts as expired before one
---          whole lease has passed with sweeps in it: an outage alone costs no run.
+--          whole lease has passed with sweeps in it: an outage alone costs no run. No lease, and no such wait, ends later than one
+--          lease from now: a later time is of before Redis's clock was set back.
 -- KEYS:    search, leases, leased
 -- ARGV:    generation, milliseconds of the lease, milliseconds between sweeps, most leases
 -- Returns: pairs: token, element
@@ -10,8 +11,16 @@ local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
 local swept = tonumber(redis.call('HGET', search, 'swept_at') or '0')
 redis.call('HSET', search, 'swept_at', now)
-if now - swept > 3 * interval then redis.call('HSET', search, 'reclaim_from', now + lifetime) end
-if now < tonumber(redis.call('HGET', search, 'reclaim_from') or '0') then return {} end
+local latest = now + lifetime
+for _, token in ipairs(redis.call('ZRANGEBYSCORE', leases, '(' .. latest, '+inf')) do
+  redis.call('ZADD', leases, latest, token)
+end
+local reclaim_from = tonumber(redis.call('HGET', search, 'reclaim_from') or '0')
+if now - swept > 3 * interval or reclaim_from > latest then
+  reclaim_from = latest
+  redis.call('HSET', search, 'reclaim_from', reclaim_from)
+end
+if now < reclaim_from then return {} end
 local found = {}
 for _, token in ipairs(redis.call('ZRANGEBYSCORE', leases, '-inf', now, 'LIMIT', 0, ARGV[4])) do
   local element = redis.call('HGET', leased, token)

@@ -1,5 +1,6 @@
 -- Promise: gives a dead owner's batch, whole, to a new owner: the old name is gone, so the old owner can no longer end it.
---          A batch that lost elements is marked as damage, for the master to rebuild.
+--          A batch that lost elements is marked as damage, for the master to rebuild. No batch stays its owner's for longer than a
+--          lifetime from now: a later time is of before Redis's clock was set back.
 -- KEYS:    search, batches, taken, batch, new batch
 -- ARGV:    id, new id, milliseconds until the batch may be taken over again
 -- Returns: the elements, oldest first; nothing when its owner lives
@@ -8,6 +9,7 @@ local id, heir_id, lifetime = ARGV[1], ARGV[2], tonumber(ARGV[3])
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
 local expiry = redis.call('ZSCORE', batches, id)
+if expiry and tonumber(expiry) > now + lifetime then redis.call('ZADD', batches, now + lifetime, id) end
 if not expiry or tonumber(expiry) > now then return {} end
 local size = redis.call('HGET', taken, id)
 redis.call('ZREM', batches, id)
