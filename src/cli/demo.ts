@@ -16,6 +16,7 @@ import { wholeOption, withCommon } from './options.js';
 import { progressLine, RateMeter } from './progress.js';
 import { writeReport } from './report.js';
 import { describeLattice } from './starter.js';
+import { endProgress, isOutputClosed, say, sayProgress } from './terminal.js';
 import { openWorkbench, stopOnSignals, type Workbench } from './wire.js';
 
 const shipped = fileURLToPath(new URL('../../scripts/demo.yaml', import.meta.url));
@@ -82,7 +83,7 @@ async function runFleet(bench: Workbench, children: Children, place: Place): Pro
   } catch (error) {
     if (!(error instanceof Stopped)) throw error;
     say('stopped; every process is being ended');
-    return interrupted;
+    return isOutputClosed() ? 0 : interrupted;
   } finally {
     await command.close();
     await ledger.close();
@@ -109,19 +110,17 @@ async function followUntilDone(
   const { stop, search } = bench;
   const { session } = command;
   const rate = new RateMeter();
-  const live = process.stdout.isTTY;
   await command.insist(() => ledger.open());
   const start = search.space.start.code;
   await command.insist(() => session.connection.ask((redis) => redis.lpush(session.keys.list('main_sql_Q'), start)));
   for (;;) {
     const now = await status(command, ledger);
-    const line = progressLine(now, rate.of(now));
-    process.stdout.write(live ? `\r\x1b[K${line}` : `${line}\n`);
+    sayProgress(progressLine(now, rate.of(now)));
     if (now.done || stop.quiet.aborted) {
-      if (live) say('');
+      endProgress();
       return now;
     }
-    await pause(live ? 200 : 1000, stop.quiet);
+    await pause(process.stdout.isTTY ? 200 : 1000, stop.quiet);
   }
 }
 
@@ -163,8 +162,4 @@ function redisServer(): string {
   throw new UsageError(
     'redis-server is not there. Install it, e.g. `apt-get install redis-server` or `brew install redis`; ./scripts/demo does so',
   );
-}
-
-function say(text: string): void {
-  process.stdout.write(`${text}\n`);
 }

@@ -11,6 +11,7 @@ import { withoutPassword } from '../support/secrets.js';
 import { ledgerOf } from './ledger.js';
 import { withCommon } from './options.js';
 import { describeLattice } from './starter.js';
+import { say } from './terminal.js';
 import { asOneShot, openWorkbench, type Workbench } from './wire.js';
 
 /** What is found, line by line. Throws where something is wrong; `advice` says what to do then. */
@@ -27,13 +28,13 @@ export function doctorCommand(cli: Argv): Argv {
     (yargs) => withCommon(yargs).example('$0 doctor', 'before the first run, and when nothing moves'),
     async (options) => {
       const bench = openWorkbench('doctor', { ...options, logLevel: options.logLevel ?? 'error' });
-      say('ok     configuration', [describeLattice(bench.search.space)]);
+      report('ok     configuration', [describeLattice(bench.search.space)]);
       const wrong = await asOneShot(bench, async (command) => {
         let count = 0;
         for (const check of checks(bench, command)) if (!(await passes(check))) count++;
         return count;
       });
-      process.stdout.write(wrong === 0 ? '\nAll is well.\n' : `\n${wrong} of 5 checks found something wrong.\n`);
+      say(wrong === 0 ? '\nAll is well.' : `\n${wrong} of 5 checks found something wrong.`);
       if (wrong > 0) process.exitCode = 1;
     },
   );
@@ -67,16 +68,16 @@ function checks(bench: Workbench, command: OneShot): Check[] {
 
 async function passes({ name, advice, look }: Check): Promise<boolean> {
   try {
-    say(`ok     ${name}`, await look());
+    report(`ok     ${name}`, await look());
     return true;
   } catch (error) {
-    say(`WRONG  ${name}`, [withoutPassword(messageOf(error)), `-> ${advice}`]);
+    report(`WRONG  ${name}`, [withoutPassword(messageOf(error)), `-> ${advice}`]);
     return false;
   }
 }
 
-function say(title: string, lines: readonly string[]): void {
-  process.stdout.write(`${[title, ...lines.map((line) => `       ${line}`)].join('\n')}\n`);
+function report(title: string, lines: readonly string[]): void {
+  say([title, ...lines.map((line) => `       ${line}`)].join('\n'));
 }
 
 async function lookAtRedis({ session }: OneShot): Promise<string[]> {

@@ -1,15 +1,16 @@
-import { extname } from 'node:path';
 import { Readable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
 import type { Argv } from 'yargs';
 import { measuredColumns, type Range, type RowChoice, type RowKind, rowKinds } from '../ledger/reader.js';
 import { parseNumber } from '../space/decimal.js';
 import { UsageError } from '../support/errors.js';
+import { printable } from '../support/text.js';
 import { version } from '../support/version.js';
-import { type ExportFormat, encodeRows, exportColumns, exportFormats } from './formats.js';
+import { type Encoding, type ExportFormat, encodeRows, exportColumns, exportFormats } from './formats.js';
 import { withCommon } from './options.js';
-import { writeWhole } from './output.js';
+import { endingOf, writeWhole } from './output.js';
 import { withReader } from './reader.js';
+import { say } from './terminal.js';
 import { openWorkbench, type Workbench } from './wire.js';
 
 /** Rows in memory at a time, and in a row group of a Parquet file. */
@@ -26,6 +27,11 @@ export function exportCommand(cli: Argv): Argv {
           type: 'string',
           requiresArg: true,
           describe: 'the file; it gets its name when it is whole (else standard output)',
+        })
+        .option('raw', {
+          type: 'boolean',
+          default: false,
+          describe: 'CSV: no apostrophe before a text that a spreadsheet would take for a formula',
         })
         .option('state', {
           type: 'string',
@@ -48,16 +54,16 @@ export function exportCommand(cli: Argv): Argv {
         kinds: kindsOf(options.state ?? []),
         ranges: (options.range ?? []).map((text) => rangeOf(text, names)),
       };
-      const format = options.format ?? formatOf(options.out);
+      const format = formatFor(options.format, options.out);
       if (options.out === undefined && format === 'parquet' && process.stdout.isTTY) {
         throw new UsageError('--out: a Parquet file is nothing for a terminal, wants a file');
       }
-      await exportRows(bench, format, choice, options.out);
+      await exportRows(bench, { format, raw: options.raw }, choice, options.out);
     },
   );
 }
 
-async function exportRows(bench: Workbench, format: ExportFormat, choice: RowChoice, out?: string): Promise<void> {
+async function exportRows(bench: Workbench, encoding: Encoding, choice: RowChoice, out?: string): Promise<void> {
   const { name, definition, space } = bench.search;
   const columns = exportColumns(space.names, space.filler !== undefined);
   let rows = 0;
@@ -68,16 +74,32 @@ async function exportRows(bench: Workbench, format: ExportFormat, choice: RowCho
         yield page;
       }
     };
-    const bytes = Readable.from(encodeRows(format, counted(), columns, { name, definition, version }));
-    await (out === undefined ? pipeline(bytes, process.stdout, { end: false }) : writeWhole(bytes, out));
+    const bytes = Readable.from(encodeRows(encoding, counted(), columns, { name, definition, version }));
+    await (out === undefined ? toStandardOutput(bytes) : writeWhole(bytes, out, bench));
   });
-  if (out !== undefined) process.stdout.write(`${rows} rows in ${out}\n`);
+  if (out !== undefined) say(`${rows} rows in ${out}`);
 }
 
-function formatOf(out: string | undefined): ExportFormat {
-  const ending = extname(out ?? '').slice(1);
-  const known = { ndjson: 'jsonl', json: 'jsonl', pq: 'parquet' }[ending] ?? ending;
-  return exportFormats.find((format) => format === known) ?? 'csv';
+const endings: Record<string, ExportFormat> = { ndjson: 'jsonl', json: 'jsonl', pq: 'parquet' };
+
+/** The format that was asked for, or that the file's ending names; they must not contradict each other. */
+function formatFor(asked: ExportFormat | undefined, out: string | undefined): ExportFormat {
+  if (out === undefined) return asked ?? 'csv';
+  const ending = endingOf(out);
+  const named = exportFormats.find((format) => format === ending) ?? endings[ending];
+  if (asked !== undefined && named !== undefined && asked !== named) {
+    throw new UsageError(`--format: found ${asked}, but ${out} ends as ${named} does`);
+  }
+  const format = asked ?? named;
+  if (format !== undefined) return format;
+  const known = [...exportFormats, ...Object.keys(endings)].map((name) => `.${name}`).join(', ');
+  throw new UsageError(`--out: ${out} does not say the format: expected a name that ends in ${known}, or --format`);
+}
+
+/** A terminal gets the text without what it would obey. */
+async function toStandardOutput(bytes: Readable): Promise<void> {
+  if (!process.stdout.isTTY) return pipeline(bytes, process.stdout, { end: false });
+  for await (const part of bytes) process.stdout.write(printable(String(part)));
 }
 
 function kindsOf(texts: readonly string[]): RowKind[] {

@@ -56,30 +56,40 @@ export function exportColumns(parameters: readonly string[], isMixture: boolean)
   ];
 }
 
+export interface Encoding {
+  format: ExportFormat;
+  /** Texts of a CSV as they are, formulas too. */
+  raw: boolean;
+}
+
 /** Turns pages of rows into the bytes of a file, one page at a time. */
 export function encodeRows(
-  format: ExportFormat,
+  { format, raw }: Encoding,
   pages: AsyncIterable<FullRow[]>,
   columns: readonly Column[],
   facts: ExportFacts,
 ): AsyncGenerator<string | Uint8Array> {
-  if (format === 'csv') return csv(pages, columns);
+  if (format === 'csv') return csv(pages, columns, raw);
   return format === 'jsonl' ? jsonl(pages, columns) : parquet(pages, columns, facts);
 }
 
 /** RFC 4180, but for line ends of one character; numbers as in parameter codes, null as nothing. */
-async function* csv(pages: AsyncIterable<FullRow[]>, columns: readonly Column[]): AsyncGenerator<string> {
+async function* csv(pages: AsyncIterable<FullRow[]>, columns: readonly Column[], raw: boolean): AsyncGenerator<string> {
   yield `${columns.map(({ name }) => name).join(',')}\n`;
   for await (const rows of pages) {
-    yield rows.map((row) => `${columns.map((column) => csvField(column, row)).join(',')}\n`).join('');
+    yield rows.map((row) => `${columns.map((column) => csvField(column, row, raw)).join(',')}\n`).join('');
   }
 }
 
-function csvField({ type, of }: Column, row: FullRow): string {
+/** What a spreadsheet takes for a formula: a text that begins so, but for the numbers of a code. */
+const isFormula = /^(?![-+]?[\d.][-+\d.,e]*$)[=+\-@\t\r\n\uff0b\uff0d\uff1d\uff20]/;
+
+function csvField({ type, of }: Column, row: FullRow, raw: boolean): string {
   const value = of(row);
   if (value === null || value === undefined) return '';
   if (type === 'number') return formatNumber(value as number);
-  const text = type === 'json' ? JSON.stringify(value) : String(value);
+  const content = type === 'json' ? JSON.stringify(value) : String(value);
+  const text = !raw && isFormula.test(content) ? `'${content}` : content;
   return /[",\r\n]/.test(text) ? `"${text.replaceAll('"', '""')}"` : text;
 }
 

@@ -1,6 +1,7 @@
 import { writeFileSync } from 'node:fs';
 import type { Argv } from 'yargs';
 import { UsageError } from '../support/errors.js';
+import { say } from './terminal.js';
 
 const kinds = ['reference', 'program', 'atmos'] as const;
 type Kind = (typeof kinds)[number];
@@ -66,7 +67,7 @@ export function initCommand(cli: Argv): Argv {
         const { code } = error as NodeJS.ErrnoException;
         throw new UsageError(code === 'EEXIST' ? `${file} is there already` : `${file} cannot be written (${code})`);
       }
-      process.stdout.write(`${file} is written. Next: edit it, then \`atmos-fleet doctor --config ${file}\`\n`);
+      say(`${file} is written. Next: edit it, then \`atmos-fleet doctor --config ${file}\``);
     },
   );
 }

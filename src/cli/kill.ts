@@ -5,6 +5,7 @@ import type { OneShot } from '../roles/oneShot.js';
 import { pause } from '../support/bell.js';
 import { UsageError } from '../support/errors.js';
 import { durationOption, switchOption, wholeOption, withCommon, withMetrics } from './options.js';
+import { say } from './terminal.js';
 import { asOneShot, openWorkbench, stopOnSignals, type Workbench } from './wire.js';
 
 const defaultIntervalMs = 3_600_000;
@@ -75,10 +76,6 @@ function owned({ lists, leases, batches, waiting }: Look): string {
   ];
   const named = owners.filter(([, size]) => size > 0).map(([owner, size]) => `${owner} ${size}`);
   return named.join(', ') || 'a rebuild goes on';
-}
-
-function say(text: string): void {
-  process.stdout.write(`${text}\n`);
 }
 
 function describeDeletion({ keys, held }: { keys: number; held: Look }): string {

@@ -5,9 +5,10 @@ import type { ArtifactStore } from '../artifacts/store.js';
 import { describeRow } from '../dashboard/sight.js';
 import { findPoint } from '../roles/point.js';
 import { UsageError } from '../support/errors.js';
-import { withCommon } from './options.js';
+import { oneLine, printable } from '../support/text.js';
+import { pointGrammar, withCommon } from './options.js';
 import { withReader } from './reader.js';
-import { printable } from './sight.js';
+import { say } from './terminal.js';
 import { openWorkbench } from './wire.js';
 
 /** What the simulators call the output of their programs: fleet_log.txt, Photo_log.txt, Clima_log.txt. */
@@ -21,7 +22,7 @@ export function logsCommand(cli: Argv): Argv {
     'show what the run of a point said: its message and the output of its programs',
     (yargs) =>
       withCommon(yargs)
-        .option('point', { type: 'string', requiresArg: true, demandOption: true, describe: 'a hash or a code' })
+        .option('point', { type: 'string', requiresArg: true, demandOption: true, describe: pointGrammar })
         .example('$0 logs --point 898af16dad7e00a834f2a63b66419f02', 'why did it fail?'),
     async (options) => {
       const bench = openWorkbench('logs', options);
@@ -30,7 +31,7 @@ export function logsCommand(cli: Argv): Argv {
       if (!row) throw new UsageError(`--point: the search has not met ${options.point}`);
       const { state, facts } = describeRow(row);
       const message = facts.filter(([name]) => name === 'message' || name === 'error kind' || name === 'error message');
-      say([`${row.hash}: ${state}`, ...message.map(([name, text]) => `${name}: ${printable(text)}`)].join('\n'));
+      say([`${row.hash}: ${state}`, ...message.map(([name, text]) => `${name}: ${text}`)].join('\n'));
       const store = await createArtifactStore(config.artifacts.url, config.name);
       try {
         const outPath = row.out_path;
@@ -51,14 +52,10 @@ export function logsCommand(cli: Argv): Argv {
 async function showLog(store: ArtifactStore, outPath: string, path: string): Promise<void> {
   const file = await store.open(outPath, path);
   if (!file) return;
-  say(`\n--- ${printable(path)}`);
+  say(`\n--- ${oneLine(path)}`);
   file.content.setEncoding('utf8');
   for await (const piece of file.content) {
     if (!process.stdout.write(printable(piece as string))) await once(process.stdout, 'drain');
   }
   say('');
-}
-
-function say(text: string): void {
-  process.stdout.write(`${text}\n`);
 }

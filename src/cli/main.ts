@@ -1,7 +1,9 @@
 import yargs, { type Argv } from 'yargs';
-import { UsageError } from '../support/errors.js';
+import { KillSwitchOn, MachineFault, messageOf, Unavailable, UsageError } from '../support/errors.js';
+import { withoutPassword } from '../support/secrets.js';
+import { Stopped } from '../support/stop.js';
 import { version } from '../support/version.js';
-import { exitStatusOf } from './wire.js';
+import { complain, endWithOutput, isOutputClosed } from './terminal.js';
 
 /** Something that still hangs on after a command ended is not waited for longer. */
 const lingerMs = 2000;
@@ -29,6 +31,8 @@ const commands: Record<string, () => Promise<Command>> = {
 
 /** Runs one command line: `atmos-fleet <role> [options]`. */
 export async function main(args: readonly string[]): Promise<void> {
+  endWithOutput();
+  process.on('uncaughtException', (error) => process.exit(exitStatusOf(error)));
   let cli = yargs([...args])
     .scriptName('atmos-fleet')
     .usage('$0 <role> [options]\n\nExplores a parameter space outward from a trusted point, on any number of machines.')
@@ -52,4 +56,24 @@ export async function main(args: readonly string[]): Promise<void> {
     process.exitCode = exitStatusOf(error);
   }
   setTimeout(() => process.exit(), lingerMs).unref();
+}
+
+/**
+ * The exit status for whatever ended a command, after saying so. What had to be expected is a sentence: wrong usage (2), the kill
+ * switch (3), a service, a machine or its system that refused something (1). All else is a fault of this program, and comes with
+ * its stack (1).
+ */
+function exitStatusOf(error: unknown): number {
+  const isOutput = isOutputClosed() && (error as NodeJS.ErrnoException)?.code === 'EPIPE';
+  if (error instanceof Stopped || isOutput) return 0;
+  const isExpected = error instanceof UsageError || error instanceof Unavailable || error instanceof MachineFault;
+  const text = isExpected || isOfSystem(error) ? messageOf(error) : ((error as Error)?.stack ?? messageOf(error));
+  complain(withoutPassword(text));
+  if (error instanceof KillSwitchOn) return 3;
+  return error instanceof UsageError ? 2 : 1;
+}
+
+/** Whether a call of the operating system failed (no such file, no right, no space, …). */
+function isOfSystem(error: unknown): boolean {
+  return error instanceof Error && 'syscall' in error && 'code' in error;
 }

@@ -39,6 +39,10 @@ export function wholeOption(name: string, from: number, describe: string): TextO
 
 const unitMs: Record<string, number> = { ms: 1, s: 1000, m: 60_000, h: 3_600_000 };
 
+/** How every command has a point named. */
+export const pointGrammar =
+  'values that differ from the start (O2=0.3,H2=8.1e-08; the filler is computed), a code or a hash';
+
 /** A length of time in ms: `500ms`, `30s`, `60m`, `2h`; a bare number is seconds. */
 export function durationOption(name: string, describe: string): TextOption<number> {
   return {

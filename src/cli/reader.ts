@@ -1,7 +1,9 @@
 import type { Config } from '../config/config.js';
 import { Reader } from '../ledger/reader.js';
 import { patienceMs } from '../roles/oneShot.js';
+import { findPoint, isHash, pointNamed } from '../roles/point.js';
 import { refuseOther } from '../roles/table.js';
+import type { Point } from '../space/space.js';
 import { Patience } from '../support/patience.js';
 import { ledgerOf } from './ledger.js';
 import type { Workbench } from './wire.js';
@@ -27,4 +29,12 @@ export async function withReader<T>(
   } finally {
     await Promise.all([ledger.close(), reader.close()]);
   }
+}
+
+/** The point that an option `--point` names, else the start. The table is asked only where it is a hash. */
+export async function pointFor(bench: Workbench, text: string | undefined): Promise<Point> {
+  const { space } = bench.search;
+  if (text === undefined) return space.start;
+  if (!isHash(text)) return pointNamed(space, text);
+  return (await withReader(bench, (reader) => findPoint(reader, space, text))).point;
 }

@@ -5,10 +5,12 @@ import type { Config } from '../config/config.js';
 import { snapshotOf } from '../dashboard/dashboard.js';
 import { Follower } from '../dashboard/follower.js';
 import { renderReport, reportContent } from '../dashboard/report.js';
+import { UsageError } from '../support/errors.js';
 import { withCommon } from './options.js';
-import { writeWhole } from './output.js';
+import { endingOf, writeWhole } from './output.js';
 import { withReader } from './reader.js';
 import { describeLattice } from './starter.js';
+import { say } from './terminal.js';
 import { openWorkbench, type Workbench } from './wire.js';
 
 export function reportCommand(cli: Argv): Argv {
@@ -20,8 +22,11 @@ export function reportCommand(cli: Argv): Argv {
         .option('out', { type: 'string', requiresArg: true, demandOption: true, describe: 'the file' })
         .example('$0 report --out report.html', 'opens in any browser, without a network'),
     async (options) => {
+      if (!/^html?$/.test(endingOf(options.out))) {
+        throw new UsageError(`--out: ${options.out} would hold HTML, wants a name that ends in .html`);
+      }
       const { maps, points } = await writeReport(openWorkbench('report', options), options.out);
-      process.stdout.write(`${options.out}: ${maps} maps of ${points.toLocaleString('en')} points\n`);
+      say(`${options.out}: ${maps} maps of ${points.toLocaleString('en')} points`);
     },
   );
 }
@@ -44,7 +49,7 @@ export async function writeReport(bench: Workbench, file: string): Promise<{ map
       stepped: search.space.axes.filter(({ steps }) => steps).map(({ name }) => name),
     });
   });
-  await writeWhole(Readable.from([renderReport(content)]), file);
+  await writeWhole(Readable.from([renderReport(content)]), file, bench);
   const points = Object.values(content.counts).reduce((total, count) => total + count, 0);
   return { maps: content.maps.length, points };
 }

@@ -1,14 +1,16 @@
-import { mkdir, rm, stat } from 'node:fs/promises';
+import { mkdir, readdir, rm, stat } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
 import type { Argv } from 'yargs';
 import { createSimulator } from '../simulators/index.js';
 import type { Outcome } from '../simulators/simulator.js';
 import { formatNumber } from '../space/decimal.js';
 import type { Point } from '../space/space.js';
+import { UsageError } from '../support/errors.js';
 import { regularFiles } from '../support/files.js';
-import { withCommon } from './options.js';
-import { printable } from './sight.js';
-import { pointNamed } from './starter.js';
+import { oneLine } from '../support/text.js';
+import { pointGrammar, withCommon } from './options.js';
+import { pointFor } from './reader.js';
+import { say } from './terminal.js';
 import { openWorkbench, stopOnSignals, type Workbench } from './wire.js';
 
 const failed = 1;
@@ -22,18 +24,21 @@ export function runCommand(cli: Argv): Argv {
         .option('point', {
           type: 'string',
           requiresArg: true,
-          describe: 'values that differ from the start, O2=0.3,H2=8.1e-08, or a parameter code (else the start)',
+          describe: `${pointGrammar} (else the start)`,
         })
-        .option('out', { type: 'string', requiresArg: true, describe: 'where its files go (run-HASH)' })
+        .option('out', {
+          type: 'string',
+          requiresArg: true,
+          describe: 'a folder for its files, not there yet or empty (run-HASH, run-HASH-2, …)',
+        })
         .example('$0 run', 'does the model work here?')
         .example("$0 run --point 'CO2=0.03'", 'one point of the search'),
     async (options) => {
       const bench = openWorkbench('run', { ...options, logLevel: options.logLevel ?? 'warn' });
-      const point = pointNamed(bench.search.space, options.point);
-      const folder = resolve(options.out ?? `run-${point.hash.slice(0, 8)}`);
+      const point = await pointFor(bench, options.point);
       const unhook = stopOnSignals(bench.stop, bench.log, 0);
       try {
-        const outcome = await runHere(bench, point, folder);
+        const outcome = await runHere(bench, point, options.out);
         if (outcome.kind === 'error') process.exitCode = failed;
       } finally {
         unhook();
@@ -42,7 +47,11 @@ export function runCommand(cli: Argv): Argv {
   );
 }
 
-async function runHere({ config, search, log, stop }: Workbench, point: Point, folder: string): Promise<Outcome> {
+async function runHere(
+  { config, search, log, stop }: Workbench,
+  point: Point,
+  out: string | undefined,
+): Promise<Outcome> {
   const note = (sentence: string) => log.info(sentence);
   const settings = {
     timeoutSeconds: config.run.timeoutSeconds,
@@ -51,29 +60,61 @@ async function runHere({ config, search, log, stop }: Workbench, point: Point, f
     note,
   };
   const simulator = createSimulator(config.simulator, settings);
-  const [input, output] = [join(folder, 'input'), join(folder, 'output')];
+  let folder: string | undefined;
   try {
     await simulator.prepare(stop.abort);
-    if (simulator.keepsFiles) await Promise.all([input, output].map((path) => mkdir(path, { recursive: true })));
+    folder = simulator.keepsFiles ? await freshFolder(point, out) : undefined;
+    const directories = folder === undefined ? undefined : await runDirectories(folder);
     const since = performance.now();
     const outcome = await simulator.run({
       ...{ parameters: point.dictionary, code: point.code, hash: point.hash, warm: false },
       ...{ token: `here-${process.pid}`, slot: 0, signal: stop.abort },
-      ...(simulator.keepsFiles ? { directories: { input, output } } : {}),
+      ...(directories ? { directories } : {}),
     });
     say(describeOutcome(point, outcome, (performance.now() - since) / 1000));
-    if (simulator.keepsFiles) await sayFiles(output);
+    if (directories) await sayFiles(directories.output);
     return outcome;
   } finally {
     await simulator.close();
-    await rm(input, { recursive: true, force: true });
+    if (folder !== undefined) await rm(join(folder, 'input'), { recursive: true, force: true });
   }
+}
+
+/** A folder for one run alone: what an earlier run, or anybody, left somewhere is neither read nor removed. */
+async function freshFolder({ hash }: Point, out: string | undefined): Promise<string> {
+  if (out !== undefined) {
+    const folder = resolve(out);
+    if ((await made(folder)) || (await readdir(folder)).length === 0) return folder;
+    throw new UsageError(`--out: ${folder} is not empty: name another folder`);
+  }
+  const name = `run-${hash.slice(0, 8)}`;
+  for (let number = 1; ; number++) {
+    const folder = resolve(number === 1 ? name : `${name}-${number}`);
+    if (await made(folder)) return folder;
+  }
+}
+
+/** False: something is there already. */
+async function made(folder: string): Promise<boolean> {
+  try {
+    await mkdir(folder);
+    return true;
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== 'EEXIST') throw error;
+    return false;
+  }
+}
+
+async function runDirectories(folder: string): Promise<{ input: string; output: string }> {
+  const directories = { input: join(folder, 'input'), output: join(folder, 'output') };
+  for (const path of Object.values(directories)) await mkdir(path);
+  return directories;
 }
 
 function describeOutcome({ code, hash }: Point, outcome: Outcome, seconds: number): string {
   const lines = [`point        ${code}`, `hash         ${hash}`, `ran          ${seconds.toFixed(3)} s`];
   if (outcome.kind === 'error') {
-    return [...lines, `outcome      error (${outcome.errorKind})`, printable(outcome.message)].join('\n');
+    return [...lines, `outcome      error (${outcome.errorKind})`, outcome.message].join('\n');
   }
   const { stable, temperature, pressure, outputs, message } = outcome;
   const numbers: [string, string | undefined][] = [
@@ -84,16 +125,13 @@ function describeOutcome({ code, hash }: Point, outcome: Outcome, seconds: numbe
     ...Object.entries(outputs).map(([name, value]): [string, string] => [name, formatNumber(value)]),
   ];
   const told = numbers.flatMap(([name, value]) =>
-    value === undefined ? [] : [`${name.padEnd(12)} ${printable(value)}`],
+    value === undefined ? [] : [`${oneLine(name).padEnd(12)} ${value}`],
   );
   return [...lines, ...told].join('\n');
 }
 
 async function sayFiles(folder: string): Promise<void> {
   say(`files in ${folder}`);
-  for await (const path of regularFiles(folder)) say(`  ${path}  ${(await stat(join(folder, path))).size} bytes`);
-}
-
-function say(text: string): void {
-  process.stdout.write(`${text}\n`);
+  for await (const path of regularFiles(folder))
+    say(`  ${oneLine(path)}  ${(await stat(join(folder, path))).size} bytes`);
 }

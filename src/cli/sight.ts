@@ -2,6 +2,7 @@ import { describeRow, stateOf } from '../dashboard/sight.js';
 import type { FullRow } from '../ledger/reader.js';
 import type { NeighbourSight, PointSight } from '../roles/point.js';
 import { formatNumber } from '../space/decimal.js';
+import { oneLine } from '../support/text.js';
 
 /** More links and neighbours than a screen holds are counted, not listed. */
 const listed = 40;
@@ -19,12 +20,15 @@ export function describePoint(sight: PointSight, names: readonly string[]): stri
     `neighbours: ${countsOf(neighbours)}`,
     ...shortened(neighbours.map((one) => `  ${stateOf(one).padEnd(10)}${one.code}`)),
   ];
-  return `${lines.join('\n')}\n`;
+  return lines.join('\n');
 }
 
 function table(facts: readonly (readonly [string, string])[]): string[] {
-  const width = Math.max(...facts.map(([name]) => name.length)) + 2;
-  return facts.map(([name, value]) => name.padEnd(width) + printable(value).replaceAll('\n', `\n${' '.repeat(width)}`));
+  const names = facts.map(([name]) => oneLine(name));
+  const width = names.reduce((widest, { length }) => Math.max(widest, length), 0) + 2;
+  return facts.map(([, value], index) => {
+    return (names[index] ?? '').padEnd(width) + value.replaceAll('\n', `\n${' '.repeat(width)}`);
+  });
 }
 
 function chainTitle({ depth }: FullRow, chain: readonly FullRow[]): string {
@@ -33,7 +37,7 @@ function chainTitle({ depth }: FullRow, chain: readonly FullRow[]): string {
 }
 
 function describeLink({ hash, code, temperature }: FullRow): string {
-  return `  ${hash}  ${code}${temperature === null ? '' : `  ${formatNumber(temperature)} K`}`;
+  return `  ${hash}  ${oneLine(code)}${temperature === null ? '' : `  ${formatNumber(temperature)} K`}`;
 }
 
 function countsOf(neighbours: readonly NeighbourSight[]): string {
@@ -44,9 +48,4 @@ function countsOf(neighbours: readonly NeighbourSight[]): string {
 
 function shortened(lines: string[]): string[] {
   return lines.length <= listed ? lines : [...lines.slice(0, listed), `  … and ${lines.length - listed} more (--json)`];
-}
-
-/** What a program wrote may hold control characters, which would drive the terminal. */
-export function printable(text: string): string {
-  return text.replaceAll(/[^\P{Cc}\n\t]/gu, '\u{fffd}');
 }

@@ -12,6 +12,7 @@ import { sqlClientMaster } from '../roles/sqlClientMaster.js';
 import { UsageError } from '../support/errors.js';
 import { ledgerOf } from './ledger.js';
 import { durationOption, switchOption, withCommon, withMetrics } from './options.js';
+import { say } from './terminal.js';
 import { asMember, asOneShot, openWorkbench, stopOnSignals, type Workbench } from './wire.js';
 
 const defaultGraceMs = 5000;
@@ -119,8 +120,8 @@ async function importFrom(prefix: string, bench: Workbench, create: boolean): Pr
       if (completed + errors + queued + unreadable === 0) {
         throw new UsageError(`--import: found no run of ${name} in ${prefix}, nor in a folder ${name} there${others}`);
       }
-      process.stdout.write(
-        `imported ${completed} completed points and ${errors} errors; ${queued} are queued again, ${unreadable} runs could not be read${others}\n`,
+      say(
+        `imported ${completed} completed points and ${errors} errors; ${queued} are queued again, ${unreadable} runs could not be read${others}`,
       );
     });
   } finally {

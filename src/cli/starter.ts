@@ -1,12 +1,12 @@
 import type { Argv } from 'yargs';
 import type { PointRow } from '../ledger/ledger.js';
 import { retryErrors, start } from '../roles/starter.js';
-import { parseNumber } from '../space/decimal.js';
 import { latticeSize } from '../space/lattice.js';
-import { type Dictionary, NotAPoint, type Parameter, type Point, type Space } from '../space/space.js';
-import { UsageError } from '../support/errors.js';
+import type { Parameter, Point, Space } from '../space/space.js';
 import { ledgerOf } from './ledger.js';
-import { withCommon, withMetrics } from './options.js';
+import { pointGrammar, withCommon, withMetrics } from './options.js';
+import { pointFor } from './reader.js';
+import { say } from './terminal.js';
 import { asOneShot, openWorkbench } from './wire.js';
 
 export function starterCommand(cli: Argv): Argv {
@@ -18,7 +18,7 @@ export function starterCommand(cli: Argv): Argv {
         .option('point', {
           type: 'string',
           requiresArg: true,
-          describe: 'another root: values that differ from the start; the filler is computed',
+          describe: `another root: ${pointGrammar}`,
         })
         .option('previous', {
           type: 'string',
@@ -53,7 +53,7 @@ export function starterCommand(cli: Argv): Argv {
     async (options) => {
       const bench = openWorkbench('starter', options);
       const { space } = bench.search;
-      const root = options.retry === undefined ? rootOf(space, options.point) : undefined;
+      const root = options.retry === undefined ? await pointFor(bench, options.point) : undefined;
       const ledger = ledgerOf(bench.config);
       try {
         await asOneShot(bench, async (command) => {
@@ -75,43 +75,10 @@ export function starterCommand(cli: Argv): Argv {
   );
 }
 
-function say(text: string): void {
-  process.stdout.write(`${text}\n`);
-}
-
 export function describeLattice(space: Space): string {
   const { points, exact } = latticeSize(space);
   if (points === Number.POSITIVE_INFINITY) return 'the lattice has no end: some parameter has steps, but no max';
   return `the lattice has ${exact ? '' : 'at most '}${points.toLocaleString('en')} points`;
-}
-
-/** As `rootOf`, or the point of a parameter code. */
-export function pointNamed(space: Space, text: string | undefined): Point {
-  if (text === undefined || text.includes('=')) return rootOf(space, text);
-  try {
-    return space.decode(text);
-  } catch (error) {
-    if (error instanceof NotAPoint) throw new UsageError(`--point: ${error.message}`);
-    throw error;
-  }
-}
-
-/** The configured start, or the point that `O2=0.51,H2=8.1e-08` names. */
-function rootOf(space: Space, text: string | undefined): Point {
-  const changes: Dictionary = {};
-  for (const part of text === undefined ? [] : text.split(',')) {
-    const [, name = '', value = ''] = /^\s*([^=\s]+)\s*=\s*([^=\s]+)\s*$/.exec(part) ?? [];
-    const number = parseNumber(value);
-    if (number === undefined) throw new UsageError(`--point: found '${part}', wants NAME=NUMBER`);
-    if (Object.hasOwn(changes, name)) throw new UsageError(`--point: ${name} stands there twice`);
-    changes[name] = number;
-  }
-  try {
-    return space.pointWith(changes);
-  } catch (error) {
-    if (error instanceof NotAPoint) throw new UsageError(`--point: ${error.message}`);
-    throw error;
-  }
 }
 
 /** Bounds limit what is proposed, not where a root may stand. */

@@ -4,11 +4,13 @@ import type { OneShot } from '../roles/oneShot.js';
 import { lookAtPoint } from '../roles/point.js';
 import { type Status, status } from '../roles/status.js';
 import { pause } from '../support/bell.js';
+import { oneLine } from '../support/text.js';
 import { ledgerOf } from './ledger.js';
-import { durationOption, switchOption, withCommon } from './options.js';
+import { durationOption, pointGrammar, switchOption, withCommon } from './options.js';
 import { progressLine, RateMeter } from './progress.js';
 import { withReader } from './reader.js';
 import { describePoint } from './sight.js';
+import { endProgress, say, sayJson, sayProgress } from './terminal.js';
 import { asOneShot, openWorkbench, stopOnSignals, type Workbench } from './wire.js';
 
 const defaultWatchMs = 1000;
@@ -25,7 +27,7 @@ export function statusCommand(cli: Argv): Argv {
         .option('point', {
           type: 'string',
           requiresArg: true,
-          describe: 'a hash or a code: its row, the points that led to it, its neighbours',
+          describe: `its row, the points that led to it, its neighbours: ${pointGrammar}`,
         })
         .conflicts('point', ['watch', 'interval'])
         .example('$0 status --json', '{"name":…,"states":{…},"done":false}')
@@ -38,7 +40,8 @@ export function statusCommand(cli: Argv): Argv {
         await asOneShot(bench, async (command) => {
           if (options.watch) return watch(bench, command, ledger, options.interval ?? defaultWatchMs);
           const now = await status(command, ledger);
-          process.stdout.write(options.json ? `${JSON.stringify(now)}\n` : describe(now));
+          if (options.json) sayJson(now);
+          else say(describe(now));
         });
       } finally {
         await ledger.close();
@@ -50,21 +53,20 @@ export function statusCommand(cli: Argv): Argv {
 async function showPoint(bench: Workbench, name: string, asJson: boolean): Promise<void> {
   const { space } = bench.search;
   const sight = await withReader(bench, (reader) => lookAtPoint(reader, space, name));
-  process.stdout.write(asJson ? `${JSON.stringify(sight)}\n` : describePoint(sight, space.names));
+  if (asJson) sayJson(sight);
+  else say(describePoint(sight, space.names));
 }
 
 async function watch({ stop, log }: Workbench, command: OneShot, ledger: Ledger, everyMs: number): Promise<void> {
   const unhook = stopOnSignals(stop, log, 0);
   const rate = new RateMeter();
-  const live = process.stdout.isTTY;
   for (;;) {
     const now = await status(command, ledger);
-    const line = progressLine(now, rate.of(now));
-    process.stdout.write(live ? `\r\x1b[K${line}` : `${line}\n`);
+    sayProgress(progressLine(now, rate.of(now)));
     if (now.done || stop.quiet.aborted) break;
     await pause(everyMs, stop.quiet);
   }
-  if (live) process.stdout.write('\n');
+  endProgress();
   unhook();
 }
 
@@ -83,11 +85,11 @@ function describe(now: Status): string {
     `workers     ${now.workers}`,
     ...now.roles.map(({ id, role, silentMs, slots, busy = 0, benched }) => {
       const work = slots === undefined ? '' : `, ${busy} of ${slots} slots busy`;
-      const bench = benched === undefined ? '' : `, BENCHED: ${benched}`;
-      return `  ${role} ${id}: last seen ${(silentMs / 1000).toFixed(1)} s ago${work}${bench}`;
+      const bench = benched === undefined ? '' : `, BENCHED: ${oneLine(benched)}`;
+      return `  ${oneLine(`${role} ${id}`)}: last seen ${(silentMs / 1000).toFixed(1)} s ago${work}${bench}`;
     }),
     ...(now.dropped > 0 ? [`maxPoints kept proposals out (${now.dropped} times)`] : []),
-    ...now.damage.map((damage) => `Redis lost something, a master will mend it: ${damage}`),
+    ...now.damage.map((damage) => `Redis lost something, a master will mend it: ${oneLine(damage)}`),
   ];
-  return `${lines.join('\n')}\n`;
+  return lines.join('\n');
 }

@@ -4,6 +4,7 @@ import { type Problem, type Verdict, verify } from '../roles/verify.js';
 import { Patience } from '../support/patience.js';
 import { ledgerOf } from './ledger.js';
 import { switchOption, wholeOption, withCommon } from './options.js';
+import { say, sayJson } from './terminal.js';
 import { openWorkbench } from './wire.js';
 
 const patienceMs = 10_000;
@@ -24,14 +25,17 @@ export function verifyCommand(cli: Argv): Argv {
       const most = options.most ?? (options.json ? Number.POSITIVE_INFINITY : namedByDefault);
       let named = 0;
       const name = (problem: Problem) => {
-        if (named++ < most) say(options.json ? JSON.stringify(problem) : `${problem.kind}: ${problem.text}`);
+        if (named++ >= most) return;
+        if (options.json) sayJson(problem);
+        else say(`${problem.kind}: ${problem.text}`);
       };
       try {
         const patience = new Patience(log, patienceMs);
         refuseOther(search, await patience.insist(() => ledger.open()));
         const verdict = await verify(ledger, search.space, search.maxPoints, name);
         if (named > most) say(`… and ${named - most} more`);
-        say(options.json ? JSON.stringify({ verdict }) : describe(verdict));
+        if (options.json) sayJson({ verdict });
+        else say(describe(verdict));
         if (!verdict.complete) process.exitCode = 1;
       } finally {
         await ledger.close();
@@ -50,8 +54,4 @@ function describe(verdict: Verdict): string {
     complete ? 'complete: every neighbour of every stable point is there and settled' : 'NOT complete',
   ];
   return lines.join('\n');
-}
-
-function say(text: string): void {
-  process.stdout.write(`${text}\n`);
 }

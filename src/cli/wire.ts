@@ -1,13 +1,18 @@
-import { type Config, definitionOf, fingerprintDifference, fingerprintOf, loadConfig } from '../config/config.js';
+import {
+  type Config,
+  configurationPath,
+  definitionOf,
+  fingerprintDifference,
+  fingerprintOf,
+  loadConfig,
+} from '../config/config.js';
 import type { Ledger } from '../ledger/ledger.js';
 import { Member } from '../roles/member.js';
 import { OneShot } from '../roles/oneShot.js';
 import type { Search } from '../roles/search.js';
 import { Space } from '../space/space.js';
-import { messageOf, Unavailable, UsageError } from '../support/errors.js';
 import { createLogger, type Logger } from '../support/logger.js';
 import { type Address, serveProbes } from '../support/probes.js';
-import { withoutPassword } from '../support/secrets.js';
 import { Stop, Stopped } from '../support/stop.js';
 import { parseAddress } from './options.js';
 
@@ -22,6 +27,8 @@ export interface CommonOptions {
 /** What a command is made of: its configuration, its log, and how it is told to stop. */
 export interface Workbench {
   config: Config;
+  /** The file that it was read from. */
+  configPath: string;
   search: Search;
   log: Logger;
   stop: Stop;
@@ -29,9 +36,10 @@ export interface Workbench {
 }
 
 export function openWorkbench(role: string, options: CommonOptions): Workbench {
-  const config = loadConfig({ path: options.config, env: process.env });
+  const configPath = configurationPath(options.config, process.env);
+  const config = loadConfig({ path: configPath, env: process.env });
   const log = createLogger(role, options.logLevel);
-  return { config, search: searchOf(config), log, stop: new Stop(), watchedAt: options.metricsPort };
+  return { config, configPath, search: searchOf(config), log, stop: new Stop(), watchedAt: options.metricsPort };
 }
 
 export function searchOf(config: Config): Search {
@@ -126,17 +134,4 @@ export function stopOnSignals(stop: Stop, log: Logger, graceMs: number): () => v
     for (const signal of signals) process.off(signal, onSignal);
     process.off('disconnect', onOrphaned);
   };
-}
-
-/** The exit status for whatever ended a command, after saying so: 2 for wrong usage, 1 for a failure. */
-export function exitStatusOf(error: unknown): number {
-  const text = withoutPassword(messageOf(error));
-  if (error instanceof UsageError) {
-    process.stderr.write(`${text}\n`);
-    return 2;
-  }
-  if (error instanceof Stopped) return 0;
-  const known = error instanceof Unavailable;
-  process.stderr.write(`${known ? text : withoutPassword((error as Error)?.stack ?? text)}\n`);
-  return 1;
 }

@@ -31,13 +31,18 @@ const urlPaths = [
   ['artifacts', 'url'],
 ] as const;
 
+/** The configuration file that a command line names, else the environment, else the default. */
+export function configurationPath(path: string | undefined, env: Environment): string {
+  return path ?? (env.ATMOS_FLEET_CONFIG || 'atmos-fleet.yaml');
+}
+
 /**
  * Reads and validates the whole configuration: flags beat environment, environment beats file, file beats defaults.
  * Relative paths in a file (`sqlite:./x.db`, `file:./results`, `unix:./redis.sock`) set out from the file's folder, others
  * from the working directory. Throws `UsageError` with every problem, one a line.
  */
 export function loadConfig({ path, flags = {}, env }: ConfigSources): Config {
-  const file = fileSource(path ?? (env.ATMOS_FLEET_CONFIG || 'atmos-fleet.yaml'));
+  const file = fileSource(configurationPath(path, env));
   const sources = [flagSource(flags), environmentSource(env), file];
   const merged = sources.reduceRight<Tree>((below, { values }) => merge(below, values), {});
   const sourceOf = (at: KeyPath) => sources.find(({ values }) => valueAt(values, at) !== undefined) ?? file;

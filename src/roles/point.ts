@@ -1,4 +1,5 @@
 import type { FullRow, Reader } from '../ledger/reader.js';
+import { readPoint } from '../space/pointText.js';
 import { NotAPoint, type Point, type Space } from '../space/space.js';
 import { UsageError } from '../support/errors.js';
 
@@ -20,19 +21,23 @@ export interface PointSight {
   neighbours: NeighbourSight[];
 }
 
-const isHash = /^[0-9a-f]{32}$/i;
+const longestShown = 80;
 const longestChain = 100_000;
 
-/** The point that a hash (of a row) or a code names. Throws `UsageError`. */
+export function isHash(text: string): boolean {
+  return /^[0-9a-f]{32}$/i.test(text);
+}
+
+/** The point that a hash (of a row), a code or a list of values names. Throws `UsageError`. */
 export async function findPoint(reader: Reader, space: Space, name: string): Promise<{ point: Point; row?: FullRow }> {
-  if (!isHash.test(name)) {
-    const point = decoded(space, name);
+  if (!isHash(name)) {
+    const point = pointNamed(space, name);
     const [row] = await reader.find([point.hash]);
     return row ? { point, row } : { point };
   }
   const [row] = await reader.find([name.toLowerCase()]);
   if (!row) throw new UsageError(`no row has the hash ${name}`);
-  return { point: space.decode(row.code), row };
+  return { point: pointNamed(space, row.code), row };
 }
 
 /** A point's row, the chain of points that led to it, and its neighbours. Throws `UsageError` for what names no point. */
@@ -65,11 +70,16 @@ async function chainOf(reader: Reader, row: FullRow): Promise<FullRow[]> {
   return chain;
 }
 
-function decoded(space: Space, code: string): Point {
+/** The point that a code or a list of values names. Throws `UsageError`. */
+export function pointNamed(space: Space, text: string): Point {
   try {
-    return space.decode(code);
+    return readPoint(space, text);
   } catch (error) {
-    if (error instanceof NotAPoint) throw new UsageError(`'${code}' is neither a hash nor a code: ${error.message}`);
-    throw error;
+    if (!(error instanceof NotAPoint)) throw error;
+    throw new UsageError(`'${clip(text)}' names no point (a hash, a code or NAME=VALUE,…): ${error.message}`);
   }
+}
+
+function clip(text: string): string {
+  return text.length > longestShown ? `${text.slice(0, longestShown)}…` : text;
 }

@@ -2,6 +2,7 @@ import type { RawRow } from '../ledger/ledger.js';
 import { longestCode } from '../ledger/schema.js';
 import { formatNumber } from '../space/decimal.js';
 import { NotAPoint, type Point, type Space } from '../space/space.js';
+import { oneLine } from '../support/text.js';
 import { deepest } from './pointTable.js';
 
 /** What may be wrong with a point of the ledger. */
@@ -49,7 +50,7 @@ const isHash = /^[0-9a-f]{32}$/;
 /** Reads one row, trusting nothing in it, and finds what is wrong with it by itself. */
 export function checkRow(row: RawRow, space: Space): CheckedRow {
   const faults: Problem[] = [];
-  const fault = (kind: ProblemKind, text: string) => faults.push({ kind, ...namesOf(row), text: plain(text) });
+  const fault = (kind: ProblemKind, text: string) => faults.push({ kind, ...namesOf(row), text: oneLine(text) });
   const point = pointOf(row.code, space, (why) => fault('malformed', why));
   const checked: CheckedRow = { point, sound: false, end: undefined, depth: undefined, previous: undefined, faults };
   if (point) {
@@ -73,12 +74,7 @@ export function shown(value: unknown): string {
   if (typeof value === 'number' || typeof value === 'bigint') return String(value);
   if (value instanceof Uint8Array) return `${value.length} bytes`;
   const text = typeof value === 'string' && value.length > longestShown ? `${value.slice(0, longestShown)}…` : value;
-  return plain(JSON.stringify(text) ?? 'absent');
-}
-
-/** Without what a terminal obeys: control and format characters are written as escapes. */
-function plain(text: string): string {
-  return text.replaceAll(/[\p{Cc}\p{Cf}]/gu, (character) => `\\u{${character.codePointAt(0)?.toString(16)}}`);
+  return oneLine(JSON.stringify(text) ?? 'absent');
 }
 
 /** How a row is named in what is said of it. */

@@ -3,6 +3,15 @@ export class UsageError extends Error {
   override name = 'UsageError';
 }
 
+/** The kill switch keeps a command from doing anything. Exit status 3. */
+export class KillSwitchOn extends UsageError {
+  override name = 'KillSwitchOn';
+
+  constructor() {
+    super('refused: the kill switch is on; lift it with: atmos-fleet kill --clear');
+  }
+}
+
 /** A service (Redis, the database, a table, Docker, a bucket) is not there now and may be there later: wait and ask again. */
 export class Unavailable extends Error {
   override name = 'Unavailable';

@@ -1,4 +1,5 @@
 import { type Logger, pino } from 'pino';
+import { printableJson } from './text.js';
 
 export type { Logger };
 
@@ -31,6 +32,13 @@ export function createLogger(role: string, level = 'info'): Logger {
         log: (fields) => (typeof fields.hash === 'string' ? { ...fields, [traceField]: fields.hash } : fields),
       },
     },
-    pino.destination({ fd: 2, sync: true }),
+    standardError(),
   );
+}
+
+/** What is logged of programs and rows does not drive a terminal; that nobody reads it is standard error's own trouble. */
+function standardError(): { write(line: string): void } {
+  const stream = pino.destination({ fd: 2, sync: true });
+  stream.on('error', (error) => process.stderr.emit('error', error));
+  return { write: (line) => void stream.write(`${printableJson(line.trimEnd())}\n`) };
 }

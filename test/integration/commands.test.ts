@@ -278,9 +278,12 @@ describe('usage', () => {
     [['starter', '--kind', 'timeout'], /kind|retry/],
     [['starter', '--kind', 'odd', '--retry', 'errors'], /kind.*odd/s],
     [['starter', '--point'], /point/],
-    [['starter', '--point', 'a=1=2'], /^--point: found 'a=1=2', wants NAME=NUMBER$/m],
-    [['starter', '--point', 'a'], /^--point: found 'a', wants NAME=NUMBER$/m],
-    [['starter', '--point', 'a=1,a=2'], /^--point: a stands there twice$/m],
+    [['starter', '--point', 'a=1=2'], /^'a=1=2' names no point .*: found 'a=1=2', wants NAME=NUMBER$/m],
+    [
+      ['starter', '--point', 'a'],
+      /^'a' names no point \(a hash, a code or NAME=VALUE,…\): 1 numbers found, wants 2: a, b$/m,
+    ],
+    [['starter', '--point', 'a=1,a=2'], /^'a=1,a=2' names no point .*: a is named twice$/m],
   ])('is refused when it is wrong: %j', async (args, message) => {
     const fleet = planeFleet(server, 'usage');
     const answer = await fleet.run('atmos-fleet', ...args);

@@ -1,9 +1,12 @@
-import { readFileSync } from 'node:fs';
+import { execFileSync } from 'node:child_process';
+import { lstatSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
 import { DuckDBInstance } from '@duckdb/node-api';
 import { describe, expect, test } from 'vitest';
 import type { Ledger, SettledRow } from '../../src/ledger/ledger.js';
 import type { Point } from '../../src/space/space.js';
+import { Child } from '../support/child.js';
 import { startMariadb } from '../support/mariadb.js';
 import { runRole } from '../support/processes.js';
 import { atEnd } from '../support/scope.js';
@@ -128,6 +131,78 @@ describe.each(['SQLite', 'MariaDB'])('export from %s', (database) => {
   });
 });
 
+describe('a CSV file in a spreadsheet', () => {
+  const formulas = ['=HYPERLINK("http://x")', '+1+cmd', '-2+cmd', '@SUM(1)', '\t=1', '\r=1', '\uff1d1'];
+
+  test('has texts where they look like formulas, unless they are asked for raw', async () => {
+    const search = testSearch({ parameters: { x: { start: -3, step: 1, min: -20, max: 20 } } });
+    const ledger = search.ledger();
+    atEnd(() => ledger.close());
+    await ledger.create(search.fingerprint);
+    for (const [index, complete_msg] of formulas.entries()) {
+      await settle(ledger, search.space.pointWith({ x: -3 - index }), { stable: true, temperature: -4, complete_msg });
+    }
+    const csv = await exported(search);
+    const raw = await exported(search, '--raw');
+    for (const [index, text] of formulas.entries()) {
+      const quoted = (cell: string) => (/[",\r\n]/.test(cell) ? `"${cell.replaceAll('"', '""')}"` : cell);
+      expect(csv).toContain(`,,,${quoted(`'${text}`)},`);
+      expect(raw).toContain(`,,,${quoted(text)},`);
+      // Numbers, and codes made of them, stay what they are.
+      expect(csv).toContain(`,-${3 + index}.0,-${3 + index}.0,`);
+      expect(csv).not.toContain("'-3.0");
+    }
+  });
+});
+
+describe('the output', () => {
+  test('may be closed by whoever reads it', async () => {
+    const search = testSearch({ parameters: syntheticParameters });
+    await fillSynthetic(join(search.folder, 'atmos-fleet.db'), search.fingerprint, 20_000);
+    const pipes = ['export | head -1', 'export --format jsonl | head -1', 'status --point O2=0.21 | true'];
+    for (const pipe of pipes) {
+      const { stdout, stderr } = await piped(pipe, search.path);
+      expect(stderr).toBe('status 0\n');
+      expect(stdout.split('\n').length).toBeLessThanOrEqual(2);
+    }
+  });
+
+  test('is never the configuration or the database, by whatever name', async () => {
+    const search = testSearch({ parameters });
+    await fill(search);
+    const [database, link] = [join(search.folder, 'atmos-fleet.db'), join(search.folder, 'rows.csv')];
+    symlinkSync(database, link);
+    const before = [readFileSync(search.path, 'utf8'), readFileSync(database).subarray(0, 15).toString()];
+    for (const args of [
+      ['--out', link],
+      ['--format', 'csv', '--out', database],
+      ['--format', 'csv', '--out', search.path],
+    ]) {
+      const { status, stderr } = await runRole('export', args, { config: search.path });
+      expect([status, stderr]).toEqual([2, expect.stringContaining('is a file of the search itself')]);
+    }
+    expect([readFileSync(search.path, 'utf8'), readFileSync(database).subarray(0, 15).toString()]).toEqual(before);
+  });
+
+  test('goes into a pipe as it is, and replaces what a link leads to', async () => {
+    const search = testSearch({ parameters });
+    await fill(search);
+    const [file, link] = [join(search.folder, 'rows.csv'), join(search.folder, 'link.csv')];
+    writeFileSync(file, 'old');
+    symlinkSync(file, link);
+    const pipe = join(search.folder, 'pipe');
+    execFileSync('mkfifo', [pipe]);
+    const reader = await Child.start('cat', [pipe]);
+    await exported(search, '--format', 'csv', '--out', pipe);
+    await reader.exited;
+    expect(reader.stdout).toMatch(/^hash,code/);
+    expect(lstatSync(pipe).isFIFO()).toBe(true);
+    await exported(search, '--out', link);
+    expect(readFileSync(file, 'utf8')).toMatch(/^hash,code/);
+    expect(lstatSync(link).isSymbolicLink()).toBe(true);
+  });
+});
+
 test('refuses what it does not understand, and another search', async () => {
   const search = testSearch({ parameters });
   await fill(search);
@@ -140,6 +215,14 @@ test('refuses what it does not understand, and another search', async () => {
   expect(await refused('--range', 'N3=1')).toContain('wants one of O2, N2, CO2, temperature');
   expect(await refused('--range', 'O2=a..b')).toContain('wants O2=0.1..0.3');
   expect(await refused('--out', join(search.folder, 'no', 'such.csv'))).toContain('cannot be written (ENOENT)');
+  expect(await refused('--out', 'x.xlsx')).toContain(
+    'x.xlsx does not say the format: expected a name that ends in .csv',
+  );
+  expect(await refused('--out', 'rows')).toContain('rows does not say the format');
+  expect(await refused('--out', 'x.PARQUET', '--format', 'csv')).toContain(
+    'found csv, but x.PARQUET ends as parquet does',
+  );
+  expect(await refused('--out', search.folder, '--format', 'csv')).toContain('is a folder');
   const other = testSearch({
     parameters: { ...parameters, O2: { start: 0.2, step: 0.1, max: 0.5 }, N2: { start: 0.7996, filler: true } },
     database: { url: `sqlite:${search.folder}/atmos-fleet.db` },
@@ -175,6 +258,8 @@ describe('status --point', () => {
     const waiting = points[3] as Point;
     const sight = await sightOf(waiting.hash);
     expect(sight).toEqual(await sightOf(waiting.code));
+    const { O2, CO2 } = waiting.dictionary;
+    expect(sight).toEqual(await sightOf(`O2=${O2},CO2=${CO2}`));
     expect(sight.row).toMatchObject({ state: 'queue', depth: 2 });
     expect(sight.chain.map(({ hash }: Point) => hash)).toEqual([points[1]?.hash, points[0]?.hash]);
     const start = await sightOf(points[0]?.code as string);
@@ -189,6 +274,25 @@ describe('status --point', () => {
     expect(stdout).toMatch(/state +queue\n.*2 points led to it.*neighbours/s);
   });
 
+  test('shows what is stored without obeying it', async () => {
+    const search = testSearch({ parameters });
+    const ledger = search.ledger();
+    atEnd(() => ledger.close());
+    await ledger.create(search.fingerprint);
+    const outputs = { '\u001b[2Jx': 1, 'y\ntemperature  999 K': 2 };
+    const message = 'all \u001b]0;is\u0007 \u009b2J\u202ewell\nreally';
+    await settle(ledger, search.space.start, { stable: true, complete_msg: message, outputs });
+    const point = ['--point', search.space.start.hash];
+    const shown = await runRole('status', point, { config: search.path });
+    expect(shown.stdout).toContain('\\u{1b}[2Jx');
+    expect(shown.stdout).toContain('y\\u{a}temperature  999 K');
+    expect(shown.stdout).toMatch(/^message +all \\u\{1b\}\]0;is\\u\{7\} \\u\{9b\}2J\\u\{202e\}well\n {2,}really$/m);
+    const asJson = await runRole('status', [...point, '--json'], { config: search.path });
+    const logs = await runRole('logs', point, { config: search.path });
+    for (const { stdout } of [shown, asJson, logs]) expect(stdout).not.toMatch(/[^\n\P{C}]/u);
+    expect(JSON.parse(asJson.stdout).row).toMatchObject({ complete_msg: message, outputs });
+  });
+
   test('tells of a point without a row, and refuses what names none', async () => {
     const search = testSearch({ parameters });
     await fill(search);
@@ -197,9 +301,22 @@ describe('status --point', () => {
     const unknown = await shown('0'.repeat(32));
     expect([unknown.status, unknown.stderr]).toEqual([2, expect.stringContaining('no row has the hash')]);
     const wrong = await shown('0.5');
-    expect([wrong.status, wrong.stderr]).toEqual([2, expect.stringContaining('neither a hash nor a code')]);
+    expect([wrong.status, wrong.stderr]).toEqual([
+      2,
+      expect.stringContaining("'0.5' names no point (a hash, a code or NAME=VALUE,…): 1 numbers found, wants 3"),
+    ]);
   });
 });
+
+/** A command line whose output goes into a pipe; its exit status is the last line on standard error. */
+async function piped(line: string, config: string): Promise<{ stdout: string; stderr: string }> {
+  const program = `node ${fileURLToPath(new URL('../../dist/bin/atmos-fleet.js', import.meta.url))}`;
+  const [command = '', reader = ''] = line.split(' | ');
+  const script = `{ ${program} ${command}; echo "status $?" >&2; } | ${reader}`;
+  const child = await Child.start('bash', ['-c', script], { env: { ...process.env, ATMOS_FLEET_CONFIG: config } });
+  await child.exited;
+  return child;
+}
 
 async function duckdb(sql: string): Promise<Record<string, unknown>[]> {
   const connection = await (await DuckDBInstance.create()).connect();

@@ -1,8 +1,8 @@
-import { existsSync, readFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { BucketServer } from '../support/bucket-server.js';
-import { standInImage } from '../support/docker.js';
+import { dockerEngine, standInImage } from '../support/docker.js';
 import { temporaryFolder } from '../support/folder.js';
 import { runRole, startRole } from '../support/processes.js';
 import { startRedis } from '../support/redis.js';
@@ -122,6 +122,50 @@ describe('run', () => {
     expect(status).toBe(0);
   });
 
+  test('shows no result of an earlier run, and keeps its files', async () => {
+    const search = testSearch({ parameters, simulator });
+    const at = { config: search.path, cwd: search.folder };
+    const good = await runRole('run', [], at);
+    expect([good.status, good.stdout]).toEqual([0, expect.stringMatching(/temperature +288\.5 K/)]);
+    const folder = /^files in (.*)\/output$/m.exec(good.stdout)?.[1] as string;
+    const idle = testSearch({ parameters, simulator: { ...simulator, command: ['true'] } });
+    const next = await runRole('run', [], { ...at, config: idle.path });
+    expect([next.status, next.stdout]).toEqual([1, expect.stringMatching(/outcome +error \(program\)/)]);
+    expect(next.stdout).toContain(`files in ${folder}-2/output`);
+    expect(next.stdout).not.toContain('288.5');
+    expect(readFileSync(join(folder, 'output', 'profile.txt'), 'utf8')).toBe('a profile');
+  });
+
+  test('takes no folder in which something is, and leaves that as it is', async () => {
+    const search = testSearch({ parameters, simulator });
+    const cwd = join(search.folder, 'work');
+    mkdirSync(join(cwd, 'input'), { recursive: true });
+    writeFileSync(join(cwd, 'input', 'mine.txt'), 'mine');
+    const { status, stderr } = await runRole('run', ['--out', '.'], { config: search.path, cwd });
+    expect([status, stderr]).toEqual([2, `--out: ${cwd} is not empty: name another folder\n`]);
+    expect(readFileSync(join(cwd, 'input', 'mine.txt'), 'utf8')).toBe('mine');
+  });
+
+  test.each([
+    ['a folder that cannot be made', {}, ['--out', '/proc/nowhere'], {}, /^ENOENT: .*\/proc\/nowhere'\n$/],
+    [
+      'an engine that is down',
+      { kind: 'docker', image: 'x' },
+      [],
+      { DOCKER_HOST: 'unix:///nowhere.sock' },
+      /nowhere\.sock/,
+    ],
+    ['an image that is missing', { kind: 'docker', image: 'no/such:1', pull: 'never' }, [], {}, /no\/such:1/],
+  ])('says in a sentence what is the matter: %s', async (_, sandbox, args, env, sentence) => {
+    await dockerEngine();
+    const program = { ...simulator, sandbox: { ...simulator.sandbox, ...sandbox } };
+    const search = testSearch({ parameters, simulator: program });
+    const { status, stderr } = await runRole('run', args, { config: search.path, cwd: search.folder, env });
+    expect(status).toBe(1);
+    expect(stderr).toMatch(sentence);
+    expect(stderr).not.toMatch(/^\s+at /m);
+  });
+
   test('tells a failure by its exit status', async () => {
     const search = testSearch({ parameters, simulator });
     const { status, stdout } = await runRole('run', ['--point', '3.0,2.0'], {
@@ -157,6 +201,9 @@ test('logs show what a failed run said, by hash and by code', async () => {
   expect(byHash.stdout).toMatch(/--- fleet_log\.txt\nweighing 3/);
   expect(byHash.stdout).not.toContain('\u001b');
   expect((await runRole('logs', ['--point', row.code], { config })).stdout).toBe(byHash.stdout);
+  expect((await runRole('logs', ['--point', 'mass=3'], { config })).stdout).toBe(byHash.stdout);
+  const again = await runRole('run', ['--point', row.hash], { config, cwd: search.folder });
+  expect([again.status, again.stdout]).toEqual([1, expect.stringContaining(`hash         ${row.hash}`)]);
   const unknown = await runRole('logs', ['--point', '9.0,2.0'], { config });
   expect([unknown.status, unknown.stderr]).toEqual([2, expect.stringContaining('the search has not met 9.0,2.0')]);
 });
