@@ -47,8 +47,15 @@ export type RunMetadata = z.output<typeof metadataSchema>;
 
 /** Writes the metadata beside the files of a run, the last of them. */
 export async function writeMetadata(directory: string, metadata: RunMetadata): Promise<void> {
-  const text = `${JSON.stringify(metadataSchema.parse(metadata), null, 2)}\n`;
+  const text = `${withFractions(JSON.stringify(metadataSchema.parse(metadata), null, 2))}\n`;
   await onDisk('writing the metadata of a run', () => writeInstead(join(directory, metadataFile), text));
+}
+
+/** Lines with a whole number that stands for a measure, so that a program which reads them gets no integer. */
+const wholeMeasure = /^(?: {4}"(?:[^"\\]|\\.)*"| {2}"(?:temperature|pressure|run_seconds)"): -?\d+(?=,?$)/gm;
+
+function withFractions(json: string): string {
+  return json.replaceAll(wholeMeasure, '$&.0');
 }
 
 /** Reads metadata back. Throws an error that says what is wrong with it. */

@@ -6,7 +6,7 @@ import { join } from 'node:path';
 import type { Readable } from 'node:stream';
 import { setTimeout as delay } from 'node:timers/promises';
 import { MachineFault, messageOf } from '../support/errors.js';
-import { copyFiles, onDisk, readFirst, removeDirectory, withRights } from '../support/files.js';
+import { copyFiles, onDisk, readFirst, removeDirectory, statOf, withRights } from '../support/files.js';
 import { hasEnded, thisProcess, userId } from '../support/owner.js';
 import { cellVariable, killAllIn, killGroup } from './processes.js';
 import {
@@ -14,6 +14,7 @@ import {
   type Command,
   type Copy,
   type Execution,
+  type FileKind,
   mostBytesRead,
   resultsOf,
   type Sandbox,
@@ -129,6 +130,10 @@ class LocalCell implements KeptCell {
     return onDisk('reading the files of a run', () => withRights(read, this.root));
   }
 
+  kindOf(path: string): Promise<FileKind | undefined> {
+    return onDisk('looking for the files of a run', () => kindOfFile(join(this.directory, path)));
+  }
+
   discard(): void {
     this.usable = false;
   }
@@ -184,6 +189,16 @@ function exitOf(child: Child, { argv }: Command): Promise<number> {
     );
     child.once('exit', (code, signal) => resolve(code ?? 128 + (signal ? constants.signals[signal] : 0)));
   });
+}
+
+async function kindOfFile(path: string): Promise<FileKind | undefined> {
+  const found = await statOf(path);
+  if (!found) return undefined;
+  if (found.isFile()) return 'regular file';
+  if (found.isDirectory()) return 'directory';
+  if (found.isSymbolicLink()) return 'symbolic link';
+  if (found.isFIFO()) return 'named pipe';
+  return found.isSocket() ? 'socket' : 'device';
 }
 
 async function isDirectory(path: string): Promise<boolean> {

@@ -46,9 +46,13 @@ export interface Cell {
   take(from: string, to: string): Promise<boolean>;
   /** Reads a file, its first 64 MiB at most. Undefined: it is not there. */
   read(path: string): Promise<Buffer | undefined>;
+  /** What stands at a path, a link itself and not what it leads to. Undefined: nothing does. */
+  kindOf(path: string): Promise<FileKind | undefined>;
   /** Says that the cell must not be used again: what it holds is in doubt. */
   discard(): void;
 }
+
+export type FileKind = 'regular file' | 'directory' | 'symbolic link' | 'named pipe' | 'socket' | 'device';
 
 /** Most bytes of a file that `read` gives. */
 export const mostBytesRead = 64 * 1024 * 1024;

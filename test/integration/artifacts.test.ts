@@ -189,6 +189,18 @@ describe.each(places)('a $kind of artifacts', ({ root, outPathOf }) => {
 });
 
 describe('the metadata of a run', () => {
+  it('has no integer among its measures, for a program that reads them', async () => {
+    const directory = await temporaryDirectory();
+    const whole = { parameters: { a: 2, b: 2.5e19 }, temperature: 288, pressure: 1, outputs: { 'a "name': -3 } };
+    const message = 'a line\n    "a": 2';
+    await writeMetadata(directory, { ...metadata('token-1'), ...whole, message });
+    const text = await readFile(join(directory, metadataFile), 'utf8');
+    expect(text).toMatch(/"a": 2\.0,\n {4}"b": 25000000000000000000\.0\n.*"a \\"name": -3\.0\n/s);
+    expect(text).toMatch(/"temperature": 288\.0,\n {2}"pressure": 1\.0,/);
+    expect(text).toContain('"version": 1,');
+    expect(parseMetadata(text)).toEqual({ ...metadata('token-1'), ...whole, message });
+  });
+
   it('is written where a program left a directory of that name', async () => {
     const directory = await temporaryDirectory();
     await mkdir(join(directory, metadataFile, 'inside'), { recursive: true });

@@ -2,12 +2,21 @@ import { type Duplex, PassThrough, type Readable } from 'node:stream';
 import { setTimeout as delay } from 'node:timers/promises';
 import type Docker from 'dockerode';
 import { MachineFault } from '../../support/errors.js';
-import { type Command, type Copy, type Ending, type Execution, mostBytesRead, resultsOf } from '../sandbox.js';
+import {
+  type Command,
+  type Copy,
+  type Ending,
+  type Execution,
+  type FileKind,
+  mostBytesRead,
+  resultsOf,
+} from '../sandbox.js';
 import type { KeptCell } from '../slots.js';
 import { Watch } from '../watch.js';
 import { firstFile, packed, unpack, wholeFiles } from './archive.js';
 import { Demultiplexer } from './demux.js';
 import { ask, askFor, copySilenceSeconds, engineFault, readAll } from './engine.js';
+import { lookInside } from './look.js';
 
 /**
  * A command, and after it its results on standard output: another command costs the engine as much as copying one file.
@@ -91,6 +100,10 @@ export class DockerCell implements KeptCell {
 
   read(path: string): Promise<Buffer | undefined> {
     return this.copyOut(path, (archive) => firstFile(archive, mostBytesRead));
+  }
+
+  async kindOf(path: string): Promise<FileKind | undefined> {
+    return (await lookInside(this.container, `${this.directory}/${path}`))?.kind;
   }
 
   /**
