@@ -1,66 +1,15 @@
 import knex, { type Knex } from 'knex';
 import mysql from 'mysql2';
 import { pause } from '../support/bell.js';
-import { messageOf, Unavailable, UsageError } from '../support/errors.js';
+import { Refused, Unavailable, UsageError } from '../support/errors.js';
 import { inTime } from '../support/patience.js';
 import { type CloudSqlInstance, cloudSqlConnector, cloudSqlStream } from './cloudSql.js';
-import { sqliteClient } from './sqlite.js';
+import { databaseFailure, databaseText } from './failures.js';
+import { createFile, sqliteClient } from './sqlite.js';
 
 /** Milliseconds that one statement may take; passes over the whole table are read in pages. */
 const statementMs = 60_000;
 const closeMs = 300;
-
-/** Conditions of MySQL, MariaDB, SQLite and their connections that pass: the same statement may succeed later. */
-const passingCodes = new Set([
-  'ER_LOCK_DEADLOCK',
-  'ER_LOCK_WAIT_TIMEOUT',
-  'ER_CON_COUNT_ERROR',
-  'ER_TOO_MANY_USER_CONNECTIONS',
-  'ER_USER_LIMIT_REACHED',
-  'ER_SERVER_SHUTDOWN',
-  'ER_SHUTDOWN_COMPLETE',
-  'ER_QUERY_INTERRUPTED',
-  'ER_QUERY_TIMEOUT',
-  'ER_STATEMENT_TIMEOUT',
-  'ER_CONNECTION_KILLED',
-  'ER_NEW_ABORTING_CONNECTION',
-  'ER_OPTION_PREVENTS_STATEMENT',
-  'ER_READ_ONLY_MODE',
-  'ER_CANT_EXECUTE_IN_READ_ONLY_TRANSACTION',
-  'ER_DISK_FULL',
-  'ER_RECORD_FILE_FULL',
-  'ER_ERROR_ON_WRITE',
-  'ER_ERROR_ON_READ',
-  'ER_GET_ERRNO',
-  'ER_OUT_OF_RESOURCES',
-  'ER_OUTOFMEMORY',
-  'ER_ACCESS_DENIED_ERROR',
-  'ER_HOST_NOT_PRIVILEGED',
-  'ER_HOST_IS_BLOCKED',
-  'ER_DBACCESS_DENIED_ERROR',
-  'ER_BAD_DB_ERROR',
-  'ER_NO_SUCH_TABLE',
-  'ER_ERROR_DURING_COMMIT',
-  'ER_CHECKREAD',
-  'ER_LOCK_TABLE_FULL',
-  'ER_UNKNOWN_COM_ERROR', // what a node of a Galera cluster says while it has no part in it
-  'ER_NET_READ_ERROR',
-  'ER_NET_READ_INTERRUPTED',
-  'ER_NET_ERROR_ON_WRITE',
-  'ER_NET_WRITE_INTERRUPTED',
-  'ER_NET_FCNTL_ERROR',
-  'SQLITE_BUSY',
-  'SQLITE_LOCKED',
-  'SQLITE_FULL',
-  'SQLITE_IOERR',
-  'SQLITE_READONLY',
-  'SQLITE_CANTOPEN',
-]);
-const passingNumbers = new Set([
-  1927, 1040, 1053, 1077, 1152, 1184, 1205, 1213, 1290, 1792, 1836, 2006, 2013, 3024, 1969,
-]);
-const broken =
-  /ECONN|EPIPE|ENOENT|ENOTFOUND|EAI_AGAIN|EHOSTUNREACH|ENETUNREACH|ETIMEDOUT|PROTOCOL_|closed state|Connection lost|acquiring a connection|[Tt]imeout|no such table|shutdown|unable to open database|directory does not exist/;
 
 /** knex writes to standard output, which is for results; what it warns of is thrown as well, and told in the log once. */
 const silent = { warn: () => {}, error: () => {}, deprecate: () => {}, debug: () => {} };
@@ -85,6 +34,11 @@ export function connectDatabase(url: string, connector = cloudSqlConnector): Kne
     pool: { min: 0, max: 4 },
     acquireConnectionTimeout: 10_000,
   });
+}
+
+/** Creates SQLite's file where it is absent; a database of MySQL's has to be there. */
+export function createDatabase(db: Knex): void {
+  if (!isMysql(db)) createFile((db.client.config.connection as Knex.Sqlite3ConnectionConfig).filename);
 }
 
 /** MySQL or MariaDB, not SQLite. */
@@ -159,25 +113,22 @@ export function askInTime<T>(query: PromiseLike<T>): Promise<T> {
   return inTime(ask(query), statementMs, late);
 }
 
-/** Runs statements; what may pass becomes `Unavailable`. */
+/** Runs statements. Outages become `Unavailable`, refusals `Refused`; what else fails is a bug and passes through. */
 export async function ask<T>(query: PromiseLike<T> | Knex.Raw<T> | Knex.QueryBuilder): Promise<T> {
   try {
     const limited = 'timeout' in query ? (query as Knex.QueryBuilder).timeout(statementMs) : query;
     return (await limited) as T;
   } catch (error) {
-    throw isPassing(error) ? new Unavailable(`the database: ${reason(error)}`, { cause: error }) : error;
+    throw failed(error);
   }
 }
 
-function isPassing(error: unknown): boolean {
-  const { code = '', errno = 0, name = '' } = error as { code?: string; errno?: number; name?: string };
-  if (passingCodes.has(code) || passingNumbers.has(errno) || name === 'KnexTimeoutError') return true;
-  return [...passingCodes].some((known) => code.startsWith(`${known}_`)) || broken.test(`${code} ${messageOf(error)}`);
-}
-
-/** What the database said, without the statement that knex puts before it. */
-function reason(error: unknown): string {
-  const { sqlMessage, code } = error as { sqlMessage?: string; code?: string };
-  const text = sqlMessage ?? messageOf(error).replace(/^[\s\S]* - (?=\S)/, '');
-  return code && !text.includes(code) ? `${text} (${code})` : text;
+function failed(cause: unknown): unknown {
+  if (cause instanceof Unavailable || cause instanceof UsageError) return cause;
+  const { class: kind, meaning } = databaseFailure(cause);
+  if (kind === 'bug') return cause;
+  const { code } = cause as { code?: string };
+  const options = { cause, ...(code === undefined ? {} : { code }) };
+  const text = `the database: ${databaseText(cause)}`;
+  return kind === 'outage' ? new Unavailable(text, options) : new Refused(`${text}; ${meaning}`, options);
 }

@@ -2,7 +2,7 @@ import { randomUUID } from 'node:crypto';
 import type { Knex } from 'knex';
 import { isoNow } from '../support/clock.js';
 import { Unavailable, UsageError } from '../support/errors.js';
-import { ask, askInTime, connectDatabase, disconnect, hasTable, isMysql } from './connect.js';
+import { ask, askInTime, connectDatabase, createDatabase, disconnect, hasTable, isMysql } from './connect.js';
 import { Facts } from './facts.js';
 import { clip, inStatements, literal, type SqlValue, timeOf } from './literals.js';
 import type { Counts, ErrorChoice, NewRow, PointRow, RawRow, RunningRow, SettledRow, State } from './rows.js';
@@ -68,6 +68,7 @@ export class Ledger {
    * table without them is somebody else's.
    */
   async create(fingerprint: string): Promise<void> {
+    createDatabase(this.db);
     // One after the other: asked at once, another client that creates both could show the second without the first.
     await this.refuseForeign();
     await this.facts.create();
@@ -89,6 +90,7 @@ export class Ledger {
 
   /** Makes the points' table anew, results and all go. The new incarnation comes first: nothing meant for the old one enters it. */
   async recreate(fingerprint: string): Promise<void> {
+    createDatabase(this.db);
     await this.refuseForeign();
     await this.facts.create();
     await this.facts.write('incarnation', randomUUID(), 'replace');

@@ -1,7 +1,9 @@
+import { closeSync, existsSync, openSync } from 'node:fs';
 import { createRequire } from 'node:module';
+import { dirname } from 'node:path';
 import type Database from 'better-sqlite3';
 import type { Knex } from 'knex';
-import { UsageError } from '../support/errors.js';
+import { messageOf, Refused, Unavailable, UsageError } from '../support/errors.js';
 
 const require = createRequire(import.meta.url);
 
@@ -21,12 +23,34 @@ export function sqliteDriver(): typeof Database {
   }
 }
 
-/** What knex does with SQLite, by that driver. */
+/** What knex does with SQLite, by that driver. A file that is not there is not created: its path may be mistyped. */
 export function sqliteClient(): typeof Knex.Client {
   const Dialect: typeof Knex.Client = require('knex/lib/dialects/better-sqlite3/index.js');
   return class extends Dialect {
     override initializeDriver(): void {
       this.driver = sqliteDriver();
     }
+
+    override async acquireRawConnection(): Promise<Database.Database> {
+      const { filename } = this.config.connection as Knex.Sqlite3ConnectionConfig;
+      if (existsSync(filename)) return new this.driver(filename, { fileMustExist: true });
+      refuseAbsentFolder(filename);
+      throw new Unavailable(`the database ${filename} is not there yet; sql-client -c creates it`);
+    }
   };
+}
+
+/** Creates an empty database where there is none. */
+export function createFile(filename: string): void {
+  refuseAbsentFolder(filename);
+  try {
+    closeSync(openSync(filename, 'a'));
+  } catch (error) {
+    throw new Refused(`the database ${filename} cannot be created: ${messageOf(error)}`, { cause: error });
+  }
+}
+
+function refuseAbsentFolder(filename: string): void {
+  const folder = dirname(filename);
+  if (!existsSync(folder)) throw new Refused(`the database ${filename}: there is no folder ${folder}`);
 }

@@ -2,13 +2,17 @@ import { createHash } from 'node:crypto';
 import { setMaxListeners } from 'node:events';
 import { readFileSync } from 'node:fs';
 import { Redis, type RedisOptions } from 'ioredis';
-import { messageOf, Unavailable, UsageError } from '../support/errors.js';
+import { messageOf, Refused, Unavailable, UsageError } from '../support/errors.js';
+import { inTime } from '../support/patience.js';
 import { parseRedisUrl, type RedisAddress, redisUrlWanted } from '../support/redisAddress.js';
 import { withoutPassword } from '../support/secrets.js';
 import { clusterConnector } from './cluster.js';
+import { redisFailure, replyCode, replyText } from './failures.js';
 
 /** Seconds that a blocking call waits at the server. */
 export const blockSeconds = 5;
+/** Milliseconds within which a server answers a new connection. */
+const handshakeMs = 5000;
 
 const scriptNames = [
   'admit',
@@ -45,28 +49,12 @@ const scripts = new Map(
   }),
 );
 
-/** Replies after which the same call may succeed later: Redis restarts, fails over, is full or busy, or the search reopens. */
-const passing =
-  /(?:^|: -)(READONLY|LOADING|OOM|MISCONF|BUSY|UNBLOCKED|NOREPLICAS|MASTERDOWN|CLUSTERDOWN|MOVED|ASK|TRYAGAIN|NOAUTH|WRONGPASS|NOPERM|GENERATION|ERR max number of clients)/;
-const broken =
-  /closed|connection was lost|ended|timed? ?out|writeable|ECONN|ENOENT|EPIPE|ENOTFOUND|EAI_AGAIN|EHOST|ENETUNREACH|retries per request|Socket|[Ss]entinel|no node of the Cluster/i;
-
-/** Whether a failed call to Redis may be tried again later. */
-export function isPassing(error: unknown): boolean {
-  const message = messageOf(error);
-  const code = (error as { code?: string }).code ?? '';
-  return (
-    passing.test(message) || ((error as Error).name !== 'ReplyError' && (broken.test(message) || broken.test(code)))
-  );
+/** Why a connection does not answer. */
+interface Trouble {
+  text: string;
+  /** What it means, where waiting does not mend it. */
+  refusal?: string;
 }
-
-/** What Redis replied, without the script that it replied to. */
-function reasonOf(error: unknown): string {
-  return messageOf(error).replace(/\s*script: [0-9a-f]{40}, on @user_script:\d+\.?$/, '');
-}
-
-/** There is no connection that a command could be sent on. */
-class Disconnected extends Error {}
 
 /**
  * One connection to Redis whose commands fail at once, as `Unavailable`, while Redis is away: nothing is queued, nothing
@@ -74,8 +62,8 @@ class Disconnected extends Error {}
  */
 export class Connection {
   readonly redis: Redis;
-  /** One outage has one name, however many ways it shows: what was met first since the last answer. */
-  private trouble = '';
+  /** One outage has one name, however many ways it shows: what was met first since the last answer, or a refusal. */
+  private trouble: Trouble | undefined;
   private closed = false;
 
   constructor(
@@ -88,26 +76,50 @@ export class Connection {
     this.redis = new Redis({ ...options, replyMapping: 'legacy' });
     // Every call that waits for the connection listens.
     setMaxListeners(0, this.redis);
-    this.redis.on('error', (error) => {
-      this.trouble ||= messageOf(error);
-    });
+    this.redis.on('error', (error) => this.note(error));
     this.redis.on('close', () => {
-      this.trouble ||= 'the connection was lost';
+      this.trouble ??= { text: 'the connection was lost' };
+    });
+    this.redis.on('ready', () => {
+      if (this.trouble?.refusal !== undefined) this.trouble = undefined;
     });
   }
 
-  /** Runs a command; failures that may pass become `Unavailable`. */
+  /** Runs a command. Outages become `Unavailable`, refusals `Refused`; what else fails is a bug and passes through. */
   async ask<T>(command: (redis: Redis) => Promise<T>): Promise<T> {
     try {
-      await this.connected();
+      if (this.redis.status !== 'ready') {
+        await inTime(this.connected(), handshakeMs, () => new Error(`no answer within ${handshakeMs / 1000} s`));
+      }
       const answer = await command(this.redis);
-      this.trouble = '';
+      this.trouble = undefined;
       return answer;
     } catch (error) {
-      if (!(error instanceof Disconnected) && !isPassing(error)) throw error;
-      this.trouble ||= reasonOf(error);
-      throw new Unavailable(`Redis (${withoutPassword(this.url)}): ${this.trouble}`, { cause: error });
+      if (error instanceof Unavailable) throw error;
+      throw this.failed(error);
     }
+  }
+
+  /** An error of the connection itself, of its handshake too. */
+  private note(error: unknown): void {
+    const { class: kind, meaning } = redisFailure(error);
+    if (kind === 'permanent') this.trouble = { text: replyText(error), refusal: meaning };
+    else this.trouble ??= { text: replyText(error) };
+  }
+
+  /** What the error of a command becomes: the connection's trouble, if it has one, but for what Redis refuses that command. */
+  private failed(cause: unknown): unknown {
+    const { class: kind, meaning } = redisFailure(cause);
+    if (kind === 'bug') return cause;
+    if (kind === 'permanent') return this.unavailable(cause, { text: replyText(cause), refusal: meaning });
+    this.trouble ??= { text: replyText(cause) };
+    return this.unavailable(cause, this.trouble);
+  }
+
+  private unavailable(cause: unknown, { text, refusal }: Trouble): Unavailable {
+    const message = `Redis (${withoutPassword(this.url)}): ${text}`;
+    const options = { cause, code: replyCode(cause) };
+    return refusal === undefined ? new Unavailable(message, options) : new Refused(`${message}; ${refusal}`, options);
   }
 
   /**
@@ -121,7 +133,7 @@ export class Connection {
     try {
       return await send('EVALSHA', sha);
     } catch (error) {
-      if (!messageOf(error).startsWith('NOSCRIPT')) throw error;
+      if (replyCode(error) !== 'NOSCRIPT') throw error;
       return await send('EVAL', text);
     }
   }
@@ -133,8 +145,7 @@ export class Connection {
 
   /** Resolves when commands can be sent; rejects when the attempt under way fails. */
   private async connected(): Promise<void> {
-    if (this.redis.status === 'ready') return;
-    if (this.closed) throw new Disconnected('the connection was closed');
+    if (this.closed) throw new Error('the connection was closed');
     // A client that found no Sentinel or node of a Cluster that answers has ended; the next call tries anew.
     if (this.redis.status === 'wait' || this.redis.status === 'end') {
       await this.redis.connect();
@@ -148,7 +159,7 @@ export class Connection {
         act();
       };
       const ready = settle(resolve);
-      const closed = settle(() => reject(new Disconnected(this.trouble)));
+      const closed = settle(() => reject(new Error('the connection was lost')));
       this.redis.once('ready', ready);
       this.redis.once('close', closed);
       this.redis.once('end', closed);
@@ -164,7 +175,7 @@ const behaviour: RedisOptions = {
   autoResendUnfulfilledCommands: false,
   // Not null: what is under way when a connection breaks would never be answered, nor refused.
   maxRetriesPerRequest: 0,
-  connectTimeout: 5000,
+  connectTimeout: handshakeMs,
   socketTimeout: (blockSeconds + 5) * 1000,
   retryStrategy: (times) => Math.min(50 * 2 ** Math.min(times, 6), 1000) * (0.5 + Math.random() / 2),
   reconnectOnError: (error) => /^(READONLY|UNBLOCKED|MOVED|CLUSTERDOWN)/.test(error.message),

@@ -1,4 +1,4 @@
-import { messageOf, Unavailable } from '../support/errors.js';
+import { Unavailable } from '../support/errors.js';
 import type { Connection, ScriptArgument, ScriptName } from './connection.js';
 import type { Keys } from './keys.js';
 
@@ -57,7 +57,7 @@ export class Session {
         return [generation, ...args];
       });
     } catch (error) {
-      if (/GENERATION/.test(messageOf(error))) this.known = undefined;
+      if (error instanceof Unavailable && error.code === 'GENERATION') this.known = undefined;
       throw error;
     }
   }

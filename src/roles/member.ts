@@ -86,6 +86,12 @@ export class Member {
     }, this.stop.quiet);
   }
 
+  /** Says that the role is at work. What services refuse from now on is waited for. */
+  serves(what: string, facts: object = {}): void {
+    this.patience.hasServed = true;
+    this.log.info(facts, `serving: ${what}`);
+  }
+
   /** Calls until the service answers, or this role is to stop at once. */
   insist<T>(call: () => Promise<T>, signal: AbortSignal = this.stop.abort): Promise<T> {
     return this.patience.insist(call, signal);

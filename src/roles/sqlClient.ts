@@ -20,7 +20,7 @@ const longestPauseMs = 400;
 export async function sqlClient(member: Member, ledger: Ledger): Promise<void> {
   if (!(await member.join())) return;
   await readyLedger(member, ledger);
-  member.log.info('serving: reports go to SQL');
+  member.serves('reports go to SQL');
   await Promise.all(Array.from({ length: lanes }, () => lane(member, ledger)));
 }
 

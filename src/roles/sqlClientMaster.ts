@@ -22,7 +22,7 @@ export async function sqlClientMaster(member: Member, ledger: Ledger, options: {
   await readyLedger(member, ledger);
   const keeper = new Keeper(member, ledger, options.rebuild);
   await keeper.checkUntilOpen();
-  member.log.info('serving: new points go to SQL and main_Q');
+  member.serves('new points go to SQL and main_Q');
   await Promise.all([keeper.keep(), ...Array.from({ length: lanes }, () => admitAll(member, ledger))]);
 }
 

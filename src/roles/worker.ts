@@ -98,7 +98,7 @@ export class WorkerRole {
       await this.bench.ready();
       if (this.nothingLeft()) return true;
       if (this.simulator.keepsFiles && this.options.storeIsLocal) await this.warnOfOtherHosts();
-      member.log.info({ slots: this.options.concurrency }, 'serving: points run here');
+      member.serves('points run here', { slots: this.options.concurrency });
       await this.serveUntilStopped();
       return this.over;
     } finally {

@@ -15,6 +15,21 @@ export class KillSwitchOn extends UsageError {
 /** A service (Redis, the database, a table, Docker, a bucket) is not there now and may be there later: wait and ask again. */
 export class Unavailable extends Error {
   override name = 'Unavailable';
+  /** What the service itself calls the error: a reply's first word, a database's code. */
+  readonly code: string | undefined;
+
+  constructor(message: string, { code, ...options }: ErrorOptions & { code?: string } = {}) {
+    super(message, options);
+    this.code = code;
+  }
+}
+
+/**
+ * A service is there and refuses what waiting does not mend: a wrong password, a missing right, a database that does not exist.
+ * It ends whatever starts; a role that has served asks again, as in an outage.
+ */
+export class Refused extends Unavailable {
+  override name = 'Refused';
 }
 
 /** This machine cannot run any point (no Docker, no disk, no image): says nothing about the point, costs it no attempt. */

@@ -1,10 +1,12 @@
 import { pause } from './bell.js';
-import { messageOf, Unavailable } from './errors.js';
+import { messageOf, Refused, Unavailable } from './errors.js';
 import type { Logger } from './logger.js';
 
 const firstPauseMs = 100;
 const longestPauseMs = 2000;
 const graceMs = 1000;
+/** What a service goes on refusing is logged again after this long. */
+const remindMs = 60_000;
 
 /**
  * What a call answers, unless its time is up before (`late`), or the signal was aborted some time ago (its reason): what is
@@ -33,10 +35,13 @@ export function orStopped<T>(call: Promise<T>, signal: AbortSignal): Promise<T> 
 
 /**
  * Waits for services that are not there (yet): asks again with backoff and jitter, and says so once an outage, however many
- * of a role's loops meet it.
+ * of a role's loops meet it. What a service refuses (`Refused`) is not waited for until the role has served; then it is logged
+ * again every minute.
  */
 export class Patience {
-  private troubles = new Map<string, number>();
+  /** Set when the role serves: from then on its services had answered, and may do so again. */
+  hasServed = false;
+  private troubles = new Map<string, { loops: number; loggedAt: number }>();
 
   constructor(
     private readonly log: Logger,
@@ -45,7 +50,8 @@ export class Patience {
   ) {}
 
   /**
-   * Calls until the service answers, the limit is over, or the signal ends it; other errors pass through. A call that hangs on for
+   * Calls until the service answers, the limit is over, or the signal ends it; other errors pass through, and refusals until
+   * the role has served. A call that hangs on for
    * a while then is left to itself.
    */
   async insist<T>(call: () => Promise<T>, signal?: AbortSignal): Promise<T> {
@@ -61,7 +67,7 @@ export class Patience {
         return answer;
       } catch (error) {
         signal?.throwIfAborted();
-        if (!(error instanceof Unavailable)) throw error;
+        if (!(error instanceof Unavailable) || (error instanceof Refused && !this.hasServed)) throw error;
         last = error;
         const rest = giveUpAt - performance.now();
         if (rest <= 0) throw error;
@@ -69,24 +75,32 @@ export class Patience {
           if (met !== undefined) this.over(met, false);
           met = messageOf(error);
           this.begun(met);
-        }
+        } else if (error instanceof Refused) this.remind(met);
         await pause(Math.min(rest, wait * (0.5 + Math.random() / 2)), signal);
       }
     }
   }
 
   private begun(trouble: string): void {
-    const others = this.troubles.get(trouble) ?? 0;
-    this.troubles.set(trouble, others + 1);
-    if (others === 0) this.log.warn(`waiting: ${trouble}`);
+    const known = this.troubles.get(trouble);
+    if (known) {
+      known.loops++;
+      return;
+    }
+    this.troubles.set(trouble, { loops: 1, loggedAt: performance.now() });
+    this.log.warn(`waiting: ${trouble}`);
+  }
+
+  private remind(trouble: string): void {
+    const known = this.troubles.get(trouble);
+    if (!known || performance.now() - known.loggedAt < remindMs) return;
+    known.loggedAt = performance.now();
+    this.log.warn(`still waiting: ${trouble}`);
   }
 
   private over(trouble: string, answered = true): void {
-    const others = (this.troubles.get(trouble) ?? 1) - 1;
-    if (others > 0) {
-      this.troubles.set(trouble, others);
-      return;
-    }
+    const known = this.troubles.get(trouble);
+    if (known && --known.loops > 0) return;
     this.troubles.delete(trouble);
     if (answered) this.log.info(`goes on after: ${trouble}`);
   }

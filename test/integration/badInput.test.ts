@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import type { Redis } from 'ioredis';
 import { createConnection } from 'mysql2/promise';
 import { beforeAll, describe, expect, test } from 'vitest';
-import { connectDatabase } from '../../src/ledger/connect.js';
+import { connectDatabase, createDatabase } from '../../src/ledger/connect.js';
 import { Fleet, type FleetConfig } from '../support/fleet.js';
 import { temporaryFolder } from '../support/folder.js';
 import { type MariadbServer, startMariadb } from '../support/mariadb.js';
@@ -273,6 +273,7 @@ describe('a table of somebody else', () => {
   test.each(['MariaDB', 'SQLite'])('is neither used nor dropped: %s', async (kind) => {
     const url = kind === 'MariaDB' ? await mariadb.createDatabase() : Fleet.sqliteUrl();
     const database = connectDatabase(url);
+    createDatabase(database);
     await database.schema.createTable('parameterspace', (table) => void table.integer('id'));
     await database('parameterspace').insert({ id: 7 });
     const fleet = planeFleet(server, 'foreign', { database: { url } });

@@ -1,7 +1,7 @@
 import { type Connection, createConnection, type RowDataPacket } from 'mysql2/promise';
 import { beforeAll, describe, expect, test } from 'vitest';
 import { ask } from '../../src/ledger/connect.js';
-import { Unavailable } from '../../src/support/errors.js';
+import { Refused, Unavailable } from '../../src/support/errors.js';
 import type { Fleet } from '../support/fleet.js';
 import { startMariadb } from '../support/mariadb.js';
 import { planeFleet, planeRows } from '../support/plane.js';
@@ -223,13 +223,27 @@ describe('what a database says', () => {
   });
 
   test.each([
+    ['ER_DBACCESS_DENIED_ERROR', 1044],
+    ['ER_ACCESS_DENIED_ERROR', 1045],
+    ['ER_BAD_DB_ERROR', 1049],
+    ['ER_HOST_NOT_PRIVILEGED', 1130],
+    ['ER_TABLEACCESS_DENIED_ERROR', 1142],
+    ['UNKNOWN_CODE_PLEASE_REPORT', 3118],
+    ['HANDSHAKE_NO_SSL_SUPPORT', 0],
+    ['SQLITE_READONLY_DIRECTORY', 0],
+    ['SQLITE_NOTADB', 0],
+    ['SQLITE_CORRUPT', 0],
+  ])('is a refusal: %s', async (code, errno) => {
+    await expect(says(code, errno)).rejects.toThrow(Refused);
+  });
+
+  test.each([
     ['ER_BAD_NULL_ERROR', 1048],
     ['ER_BAD_FIELD_ERROR', 1054],
     ['ER_DUP_ENTRY', 1062],
     ['ER_PARSE_ERROR', 1064],
     ['ER_DATA_TOO_LONG', 1406],
     ['SQLITE_CONSTRAINT_NOTNULL', 0],
-    ['SQLITE_CORRUPT', 0],
   ])('stays: %s', async (code, errno) => {
     await expect(says(code, errno)).rejects.not.toThrow(Unavailable);
     await expect(says(code, errno)).rejects.toThrow('refused');

@@ -1,6 +1,7 @@
+import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { beforeAll, describe, expect, test } from 'vitest';
-import { connectDatabase } from '../../src/ledger/connect.js';
+import { connectDatabase, createDatabase } from '../../src/ledger/connect.js';
 import { Ledger, Replaced } from '../../src/ledger/ledger.js';
 import { UsageError } from '../../src/support/errors.js';
 import { temporaryFolder } from '../support/folder.js';
@@ -87,6 +88,7 @@ describe.each(['SQLite', 'MariaDB'])('a row in %s', (kind) => {
   test('is not written into a table of somebody else, nor is that dropped', async () => {
     const url = await databaseUrl();
     const db = connectDatabase(url);
+    createDatabase(db);
     const ledger = new Ledger(url, 'points', line.names);
     atEnd(() => Promise.all([db.destroy(), ledger.close()]));
     await db.schema.createTable('points', (table) => table.string('hash'));
@@ -110,4 +112,14 @@ describe.each(['SQLite', 'MariaDB'])('a row in %s', (kind) => {
     await expect(ledger.markRunning([six])).rejects.toThrow(Replaced);
     expect((await another.counts()).states).toEqual({ queue: 1, running: 0, error: 0, completed: 0 });
   });
+});
+
+test('a SQLite file that is not there is created by whoever creates the table, and by nobody else', async () => {
+  const file = join(temporaryFolder(), 'mistyped.db');
+  const ledger = new Ledger(`sqlite:${file}`, 'points', line.names);
+  atEnd(() => ledger.close());
+  await expect(ledger.open()).rejects.toThrow(`the database ${file} is not there yet; sql-client -c creates it`);
+  expect(existsSync(file)).toBe(false);
+  await ledger.create('{}');
+  expect(existsSync(file)).toBe(true);
 });

@@ -58,13 +58,17 @@ describe('a command that comes and goes gives up', () => {
         [['status']],
         /^the database: connect ECONNREFUSED/,
       ),
-      expectGivenUp(onDatabase('file', `sqlite:${folder}/none/fleet.db`), [['status']], /^the database: /),
+      expectGivenUp(
+        onDatabase('file', `sqlite:${folder}/none/fleet.db`),
+        [['status']],
+        /^the database \S+: there is no folder \S+none$/,
+      ),
     ]);
   });
 
   test('on a table that is not there, and on a fleet without a master', async () => {
     const fleet = planeFleet(server, 'no-table');
-    await expectGivenUp(fleet, ofDatabase, /^table parameterspace is not there yet; sql-client -c creates it$/);
+    await expectGivenUp(fleet, ofDatabase, /^the database \S+fleet\.db is not there yet; sql-client -c creates it$/);
     const client = await fleet.start('sql-client', '-c');
     await client.line(/^serving/);
     await expectGivenUp(fleet, [['starter']], /main_sql_Q, but has no row after 10 s: does a sql-client-master run\?$/);

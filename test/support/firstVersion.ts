@@ -1,5 +1,5 @@
 import type { Redis } from 'ioredis';
-import { connectDatabase } from '../../src/ledger/connect.js';
+import { connectDatabase, createDatabase } from '../../src/ledger/connect.js';
 import type { Fleet } from './fleet.js';
 
 // What version 0.1.0 left of a search in the plane (./plane.ts) when all its processes died at once. Frozen: later versions
@@ -109,6 +109,7 @@ const generation = (runId: string) => `71569f0f-1746-4849-8258-6d7ff6dbc3f5@${ru
 /** Runs statements on a fleet's database, one after the other. */
 export async function inDatabase(fleet: Fleet, ...statements: readonly string[]): Promise<void> {
   const database = connectDatabase(fleet.config.database.url);
+  createDatabase(database);
   try {
     for (const statement of statements) await database.raw(statement);
   } finally {

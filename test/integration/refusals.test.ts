@@ -1,0 +1,113 @@
+import { type Connection, createConnection } from 'mysql2/promise';
+import { describe, expect, test } from 'vitest';
+import { startMariadb } from '../support/mariadb.js';
+import { planeFleet } from '../support/plane.js';
+import { runRole, startRole } from '../support/processes.js';
+import { startRedis } from '../support/redis.js';
+import { atEnd } from '../support/scope.js';
+
+/** What a command writes besides its log. */
+const said = (text: string) =>
+  text
+    .trimEnd()
+    .split('\n')
+    .filter((line) => !line.startsWith('{'));
+
+interface Ended {
+  status: number | null;
+  stderr: string;
+}
+
+/** It ended with one sentence, and had not waited. */
+function expectRefused({ status, stderr }: Ended, sentence: RegExp): void {
+  expect([status, said(stderr)]).toEqual([1, [expect.stringMatching(sentence)]]);
+  expect(stderr).not.toMatch(/^\s+at /m);
+  expect(stderr).not.toMatch(/waiting: (?:Redis|the database:)|a-secret/);
+}
+
+async function startDatabase() {
+  const mariadb = await startMariadb();
+  const root = await createConnection(mariadb.url);
+  atEnd(() => root.destroy());
+  await root.query("create user fleet@localhost identified by 'a-secret'");
+  // Not `test`, which a fresh MariaDB opens to everybody.
+  await root.query('create database fleet');
+  await root.query('grant all on fleet.* to fleet@localhost');
+  const urlOf = (login: string, database = 'fleet') => mariadb.urlOf(database).replace('root@', `${login}@`);
+  return { root, urlOf };
+}
+
+async function killConnections(root: Connection): Promise<void> {
+  const [found] = await root.query("select id from information_schema.processlist where user = 'fleet'");
+  for (const { id } of found as { id: number }[]) await root.query(`kill ${id}`).catch(() => undefined);
+}
+
+describe('what a service refuses for good ends at once', () => {
+  test('a database: a wrong password, another database, a missing right', async () => {
+    const [redis, { root, urlOf }] = await Promise.all([startRedis(), startDatabase()]);
+    await root.query("create user reader@localhost identified by 'a-secret'");
+    await root.query('grant select on fleet.* to reader@localhost');
+    const fleet = planeFleet(redis, 'refused');
+    const run = (url: string, role: string, ...args: string[]) =>
+      runRole(role, args, { config: fleet.config, env: { DATABASE_URL: url } });
+    const denied = /^the database: Access denied for user 'fleet'@'localhost'.*; check the user and the password/;
+    const wrong = urlOf('fleet:a-secret-of-old');
+    for (const command of [['status'], ['verify'], ['starter'], ['sql-client', '-c'], ['sql-client-master']]) {
+      const [role = '', ...args] = command;
+      expectRefused(await run(wrong, role, ...args), denied);
+    }
+    expectRefused(await run(urlOf('root', 'none'), 'sql-client', '-c'), /^the database: Unknown database 'none'/);
+    expectRefused(
+      await run(urlOf('reader:a-secret'), 'sql-client', '-c'),
+      /^the database: CREATE command denied to user 'reader'@'localhost'.*lacks a right/,
+    );
+  });
+
+  test('Redis: a wrong password, a missing right, a command that is switched off', async () => {
+    const renamed = ['--rename-command', 'EVALSHA', ''];
+    const [redis, crippled] = await Promise.all([startRedis({ tcp: true }), startRedis({ options: renamed })]);
+    await redis
+      .connect()
+      .call('ACL', 'SETUSER', 'fleet', 'on', '>a-secret', '~*', '&*', '+@read', '+info', '+@connection');
+    const fleet = planeFleet(redis, 'refused');
+    const run = (url: string, role: string, ...args: string[]) =>
+      runRole(role, args, { config: fleet.config, env: { REDIS_URL: url } });
+    const urlOf = (password: string) => `redis://fleet:${password}@127.0.0.1:${redis.port}`;
+    for (const command of [['kill', '-k'], ['starter'], ['worker'], ['sql-client', '-c'], ['sql-client-master']]) {
+      const [role = '', ...args] = command;
+      expectRefused(
+        await run(urlOf('a-secret-of-old'), role, ...args),
+        /^Redis \(redis:\S+\): WRONGPASS .*; check the/,
+      );
+    }
+    for (const role of ['worker', 'sql-client-master']) {
+      expectRefused(
+        await run(urlOf('a-secret'), role),
+        /^Redis \(redis:\S+\): NOPERM .*'eval(sha)?' command.*; the Redis user lacks/,
+      );
+    }
+    expectRefused(
+      await run(crippled.url, 'worker'),
+      /^Redis \(unix:\S+\): ERR unknown command .?EVALSHA.*switched off/i,
+    );
+  });
+});
+
+test('a role that has served waits for a password that is wrong now, and goes on', async () => {
+  const [redis, { root, urlOf }] = await Promise.all([startRedis(), startDatabase()]);
+  const fleet = planeFleet(redis, 'rotated');
+  const env = { DATABASE_URL: urlOf('fleet:a-secret') };
+  const client = await startRole('sql-client', ['-c'], { config: fleet.config, env });
+  const master = await startRole('sql-client-master', [], { config: fleet.config, env });
+  for (const role of [client, master]) await role.line(/^serving/);
+  await root.query("set password for fleet@localhost = password('another')");
+  await killConnections(root);
+  await redis.connect().lpush('{rotated}:main_sql_Q', '0.0,0.0');
+  await master.line(/^waiting: the database: Access denied/);
+  await root.query("set password for fleet@localhost = password('a-secret')");
+  await master.line(/^goes on after: the database: Access denied/);
+  for (const role of [client, master]) {
+    role.kill('SIGTERM');
+    expect(await role.exited, role.stderr).toEqual({ status: 0, signal: null });
+  }
+});
