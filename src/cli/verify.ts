@@ -18,7 +18,8 @@ export function verifyCommand(cli: Argv): Argv {
       withCommon(yargs)
         .option('json', switchOption('-json', 'one JSON object a problem, then one for the whole'))
         .option('most', wholeOption('--most', 0, `problems that are named (${namedByDefault}; with --json: all)`))
-        .example('$0 verify', 'status 0: complete; 1: not (yet)'),
+        .option('allow-errors', switchOption('-allow-errors', 'status 0 also where points are errors'))
+        .example('$0 verify', 'status 0: complete; 1: not (yet), or some points are errors'),
     async (options) => {
       const { config, search, log } = openWorkbench('verify', options);
       const ledger = ledgerOf(config);
@@ -36,7 +37,7 @@ export function verifyCommand(cli: Argv): Argv {
         if (named > most) say(`… and ${named - most} more`);
         if (options.json) sayJson({ verdict });
         else say(describe(verdict));
-        if (!verdict.complete) process.exitCode = 1;
+        if (!(options.allowErrors ? verdict.completeUpToErrors : verdict.complete)) process.exitCode = 1;
       } finally {
         await ledger.close();
       }
@@ -45,13 +46,20 @@ export function verifyCommand(cli: Argv): Argv {
 }
 
 function describe(verdict: Verdict): string {
-  const { complete, rows, stable, unstable, errors, roots, problems, beyondMaxPoints } = verdict;
+  const { rows, stable, unstable, errors, roots, problems, beyondMaxPoints } = verdict;
   const wrong = Object.entries(problems).filter(([, count]) => count > 0);
   const lines = [
     `${rows} points: ${stable} stable, ${unstable} unstable, ${errors} errors; ${roots} roots`,
     ...wrong.map(([kind, count]) => `${kind}: ${count}`),
     ...(beyondMaxPoints > 0 ? [`incomplete: maxPoints kept ${beyondMaxPoints} points out`] : []),
-    complete ? 'complete: every neighbour of every stable point is there and settled' : 'NOT complete',
+    conclusionOf(verdict),
   ];
   return lines.join('\n');
+}
+
+function conclusionOf({ complete, completeUpToErrors, errors }: Verdict): string {
+  if (complete) return 'complete: every neighbour of every stable point is there and settled';
+  if (!completeUpToErrors) return 'NOT complete';
+  const are = errors === 1 ? '1 point is an error' : `${errors} points are errors`;
+  return `complete, but ${are}: what lies beyond ${errors === 1 ? 'it' : 'them'} was not explored`;
 }

@@ -7,8 +7,10 @@ import { type CheckedRow, checkRow, namesOf, type Problem, type ProblemKind, poi
 export type { Problem, ProblemKind } from './rowCheck.js';
 
 export interface Verdict {
-  /** There are rows, all is as it must be, and no point is left to run. */
+  /** There are rows, all is as it must be, no point is left to run, and none ended in an error. */
   complete: boolean;
+  /** The same, but for what lies beyond points that ended in an error. */
+  completeUpToErrors: boolean;
   rows: number;
   stable: number;
   unstable: number;
@@ -92,7 +94,8 @@ class Verification {
     if (this.anyUnexplained()) await this.nameUnexplained();
     const { found, problems } = this;
     const wrong = Object.values(problems).some((count) => count > 0);
-    return { complete: found.rows > 0 && !wrong && found.beyondMaxPoints === 0, ...found, problems };
+    const completeUpToErrors = found.rows > 0 && !wrong && found.beyondMaxPoints === 0;
+    return { complete: completeUpToErrors && found.errors === 0, completeUpToErrors, ...found, problems };
   }
 
   /** Pass 1: what is wrong with each row by itself; all points enter the table. */

@@ -407,6 +407,13 @@ export const guardsOfSql: readonly Guard[] = [
     test: 'integration/verify.test.ts > a search with maxPoints > counts a million points beyond them, and says that there are more',
   },
   {
+    guard: 'verify: a search with errors is complete up to them alone',
+    file: 'roles/verify.ts',
+    text: 'completeUpToErrors && found.errors === 0',
+    without: 'completeUpToErrors',
+    test: 'integration/verify.test.ts > a complete search > with errors is found complete, up to its errors',
+  },
+  {
     guard: 'verify: a search without a row is not complete',
     file: 'roles/verify.ts',
     text: 'found.rows > 0 && !wrong',

@@ -52,7 +52,11 @@ test('sql-client --import rebuilds the rows of a lost database from the files of
     /^imported \d+ completed points and \d+ errors; 0 are queued again, 0 runs could not/,
   );
   expect((await fleet.rows()).map(told)).toEqual(rows);
-  expect(await fleet.run('verify')).toMatchObject({ status: 0 });
+  const upToErrors = '\ncomplete, but 1 point is an error: what lies beyond it was not explored\n';
+  expect(await fleet.run('verify')).toMatchObject({ status: 1, stdout: expect.stringContaining(upToErrors) });
+  expect(await fleet.run('verify', '--allow-errors')).toMatchObject({ status: 0 });
+  const { status, stdout } = await fleet.run('verify', '--json');
+  expect([status, JSON.parse(stdout)]).toMatchObject([1, { verdict: { complete: false, completeUpToErrors: true } }]);
 
   fleet.config.database = { url: Fleet.sqliteUrl() };
   const other = join(fleet.folder, 'results', 'other', 'f'.repeat(32), 'token');
