@@ -60,33 +60,37 @@ export class BucketStore implements ArtifactStore {
     if (missing.length > 0) throw new MachineFault(`This machine's account lacks ${missing.join(', ')} in ${url}`);
   }
 
-  async save(directory: string, hash: string, token: string): Promise<string> {
+  async save(directory: string, hash: string, token: string, signal?: AbortSignal): Promise<string> {
     const path = posix.join(this.root, runPath(hash, token));
     const upload = (name: string) =>
-      this.upload(join(directory, name), this.bucket.file(posix.join(path, objectName(name))));
+      this.upload(join(directory, name), this.bucket.file(posix.join(path, objectName(name))), signal);
     await drain(mapped(withoutMetadata(directory), transfersAtOnce, upload));
     await upload(metadataFile);
     return `gs://${posix.join(this.bucket.name, path)}`;
   }
 
   /** May be tried again: the name is one attempt's own, so what it holds is always the same. */
-  private async upload(from: string, to: File): Promise<void> {
+  private async upload(from: string, to: File, signal?: AbortSignal): Promise<void> {
     const storing = `storing files in gs://${this.bucket.name}`;
     const { size } = await onDisk('reading the files of a run', () => stat(from));
     const resumable = size >= resumableFrom;
-    const [uri] = resumable ? await this.attempt(storing, () => to.createResumableUpload()) : [];
+    const [uri] = resumable ? await this.attempt(storing, () => to.createResumableUpload(), signal) : [];
     const milliseconds = Math.ceil(1000 * (longestTry + size / slowest));
-    await this.attempt(storing, () =>
-      pipeline(createReadStream(from), to.createWriteStream({ resumable, ...(uri !== undefined && { uri }) }), {
-        signal: AbortSignal.timeout(milliseconds),
-      }),
+    const inTime = () => AbortSignal.any([AbortSignal.timeout(milliseconds), ...(signal ? [signal] : [])]);
+    await this.attempt(
+      storing,
+      () =>
+        pipeline(createReadStream(from), to.createWriteStream({ resumable, ...(uri !== undefined && { uri }) }), {
+          signal: inTime(),
+        }),
+      signal,
     );
   }
 
-  async fetch(outPath: string, directory: string): Promise<boolean> {
+  async fetch(outPath: string, directory: string, signal?: AbortSignal): Promise<boolean> {
     const prefix = this.prefixOf(outPath);
     if (prefix === undefined) return false;
-    const [files] = await this.attempt(this.reading, () => this.bucket.getFiles({ prefix }));
+    const [files] = await this.attempt(this.reading, () => this.bucket.getFiles({ prefix }), signal);
     if (!files.some(({ name }) => name === prefix + metadataFile)) return false;
     await drain(
       mapped(files, transfersAtOnce, async (file) => {
@@ -94,7 +98,7 @@ export class BucketStore implements ArtifactStore {
         if (inside === '' || inside.split('/').includes('..')) return;
         const destination = join(directory, inside);
         await onDisk('writing the files of a run', () => mkdir(dirname(destination), { recursive: true }));
-        await this.attempt(this.reading, () => file.download({ destination }));
+        await this.attempt(this.reading, () => file.download({ destination }), signal);
       }),
     );
     return true;
@@ -236,6 +240,7 @@ async function attempt<T>(
     try {
       return await operation();
     } catch (error) {
+      signal?.throwIfAborted();
       const fault = bucketFault(doing, error);
       if (!(fault instanceof Unavailable) || performance.now() + pause * 1000 > end) throw fault;
     }

@@ -52,15 +52,19 @@ export class FolderStore implements ArtifactStore {
   }
 
   /** The files reach the disk under a temporary name, then get their own: a run is there whole or not at all. */
-  async save(directory: string, hash: string, token: string): Promise<string> {
+  async save(directory: string, hash: string, token: string, signal?: AbortSignal): Promise<string> {
     const target = join(this.root, runPath(hash, token));
     const temporary = join(this.root, incoming, `${thisProcess}.${this.saves++}`);
     return onDisk(`storing files in ${this.root}`, async () => {
       for (const folder of [dirname(target), dirname(temporary)]) await mkdir(folder, { recursive: true });
       await this.refuseLinks(hash);
       await this.refuseLinks(incoming);
-      await copyFiles(directory, temporary);
-      for await (const path of regularFiles(temporary)) await sync(join(temporary, path));
+      await copyFiles(directory, temporary, signal);
+      for await (const path of regularFiles(temporary)) {
+        signal?.throwIfAborted();
+        await sync(join(temporary, path));
+      }
+      signal?.throwIfAborted();
       await removeDirectory(target);
       await rename(temporary, target);
       await sync(dirname(target));
@@ -68,12 +72,12 @@ export class FolderStore implements ArtifactStore {
     });
   }
 
-  async fetch(outPath: string, directory: string): Promise<boolean> {
+  async fetch(outPath: string, directory: string, signal?: AbortSignal): Promise<boolean> {
     const path = runPathOf(outPath);
     if (path === undefined) return false;
     return onDisk(`reading files from ${this.root}`, async () => {
       if (!(await statBelow(this.folder, join(this.name, path)))) return false;
-      return copyFiles(join(this.root, path), directory);
+      return copyFiles(join(this.root, path), directory, signal);
     });
   }
 

@@ -22,10 +22,13 @@ export interface OpenFile {
 export interface ArtifactStore {
   /** Checks that runs can be stored here, and removes what dead workers left half done. */
   check(): Promise<void>;
-  /** Stores the regular files below a directory, and answers the path they are found by. May be repeated. */
-  save(directory: string, hash: string, token: string): Promise<string>;
-  /** Copies a run's files into a directory. False: there is no such run. */
-  fetch(outPath: string, directory: string): Promise<boolean>;
+  /**
+   * Stores the regular files below a directory, and answers the path they are found by. May be repeated. Aborted: it ends soon, by
+   * the signal's reason, and there is no such run.
+   */
+  save(directory: string, hash: string, token: string, signal?: AbortSignal): Promise<string>;
+  /** Copies a run's files into a directory. False: there is no such run. Aborted: it ends soon, by the signal's reason. */
+  fetch(outPath: string, directory: string, signal?: AbortSignal): Promise<boolean>;
   /** At most `max` of a run's files, in the order of their paths; no content is read. Undefined: there is no such run. */
   list(outPath: string, max: number): Promise<StoredFile[] | undefined>;
   /** Opens a file of a run to be streamed once, until the signal ends it. Undefined: there is no such file. */

@@ -8,6 +8,7 @@ import type { Attempt, Outcome, Simulator } from '../simulators/simulator.js';
 import type { Point } from '../space/space.js';
 import { isoNow, monotonicMs } from '../support/clock.js';
 import { onDisk } from '../support/files.js';
+import { Stopped } from '../support/stop.js';
 import { version } from '../support/version.js';
 import type { RunEnding } from './finisher.js';
 import type { Member } from './member.js';
@@ -46,6 +47,8 @@ export class Run {
   private readonly attempt: number;
   /** Made when it is first asked for: quick runs by the thousand never do. */
   private aborting: AbortController | undefined;
+  private working: Promise<RunEnding> | undefined;
+  private letGo: (reason: Error) => void = () => undefined;
 
   constructor(
     readonly lease: Lease,
@@ -67,10 +70,27 @@ export class Run {
   abort(reason: Error): void {
     this.aborting ??= new AbortController();
     this.aborting.abort(reason);
+    if (reason instanceof Stopped) this.letGo(reason);
   }
 
-  /** Runs the point. Throws `MachineFault`, `Stopped`, `LeaseLost`. */
-  async done(): Promise<RunEnding> {
+  /**
+   * Runs the point. Throws `MachineFault`, `LeaseLost`, and `Stopped` at once when it is told so, whatever is still being copied or
+   * stored then: `settled` waits for that.
+   */
+  done(): Promise<RunEnding> {
+    return new Promise((resolve, reject) => {
+      this.letGo = reject;
+      this.working = this.work();
+      this.working.then(resolve, reject);
+    });
+  }
+
+  /** Resolves when nothing of it goes on any more. */
+  async settled(): Promise<void> {
+    await this.working?.catch(() => undefined); // told by done
+  }
+
+  private async work(): Promise<RunEnding> {
     const { simulator } = this.around;
     if (!simulator.keepsFiles) return this.ending(await simulator.run(this.forSimulator()));
     const folder = join(this.around.scratch, this.lease.token);
@@ -121,14 +141,14 @@ export class Run {
       Promise.all([mkdir(input, { recursive: true }), mkdir(output, { recursive: true })]),
     );
     const path = this.travel.previous_path;
-    const found = path !== undefined && (await this.insist(() => this.around.store.fetch(path, previous)));
+    const found = path !== undefined && (await this.insist(() => this.around.store.fetch(path, previous, this.signal)));
     return found ? { input, output, previous } : { input, output };
   }
 
   /** Stores the files, metadata last; failed runs' files too. */
   private async keep(outcome: Outcome, output: string): Promise<string> {
     await writeMetadata(output, this.metadata(outcome));
-    return this.insist(() => this.around.store.save(output, this.point.hash, this.lease.token));
+    return this.insist(() => this.around.store.save(output, this.point.hash, this.lease.token, this.signal));
   }
 
   /** What was begun with files ends before they are removed. */

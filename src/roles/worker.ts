@@ -40,6 +40,8 @@ const announceEveryMs = 25;
 const mostCodesTold = 20;
 /** After an abort, reports and given-back points have this long to reach Redis. */
 const lastWordMs = 4000;
+/** After an abort, files that are being copied or stored, and containers, are waited for no longer. */
+const leaveMs = 1000;
 const shortestPauseMs = 5;
 const longestPauseMs = 250;
 const forgetMs = 600_000;
@@ -63,6 +65,8 @@ export class WorkerRole {
   private announcing: NodeJS.Timeout | undefined;
   private meanRunMs = Number.POSITIVE_INFINITY;
   private over = false;
+  /** What aborted runs still do. */
+  private leftovers: Promise<unknown> = Promise.resolve();
   /** Points whose workers vanished are about: nothing is leased ahead, so that few others share their fate. */
   private cautious = false;
   private fail: (error: Error) => void = () => undefined;
@@ -103,8 +107,20 @@ export class WorkerRole {
       return this.over;
     } finally {
       await this.renewer.end();
-      await this.simulator.close();
-      await this.store.close();
+      await this.close();
+    }
+  }
+
+  private async close(): Promise<void> {
+    const closing = this.leftovers.then(() => this.simulator.close()).then(() => this.store.close());
+    const { abort } = this.member.stop;
+    if (!abort.aborted) return closing;
+    const late = pause(leaveMs).then(() => 'late');
+    if ((await Promise.race([closing, late])) === 'late') {
+      closing.catch(() => undefined);
+      this.member.log.warn(
+        'leaves while files of aborted runs are still in use: the next start here removes what is left',
+      );
     }
   }
 
@@ -130,7 +146,9 @@ export class WorkerRole {
   private async serveUntilStopped(): Promise<void> {
     const { stop } = this.member;
     stop.abort.addEventListener('abort', () => {
-      for (const run of this.held.values()) run?.abort(stop.abort.reason);
+      const runs = [...this.held.values()].filter((run) => run !== undefined);
+      for (const run of runs) run.abort(stop.abort.reason);
+      this.leftovers = Promise.all(runs.map((run) => run.settled()));
       setTimeout(() => this.lastWord.abort(stop.abort.reason), lastWordMs).unref();
     });
     const sending = this.finisher.run();
@@ -244,13 +262,13 @@ export class WorkerRole {
     try {
       const { point, facts, byHand } = decodeTravel(lease.element, member.search.space);
       if (byHand) return this.finisher.add({ token: lease.token, arrival: 'main_sql_Q' });
+      member.stop.abort.throwIfAborted();
       const run = new Run(lease, point, facts, slot, {
         member,
         simulator: this.simulator,
         store: this.store,
         ...options,
       });
-      if (member.stop.abort.aborted) run.abort(member.stop.abort.reason);
       this.held.set(lease.token, run);
       this.finisher.add(await run.done());
       this.bench.ranWell();

@@ -49,8 +49,8 @@ export async function readFirst(path: string, mostBytes: number): Promise<Buffer
   }
 }
 
-/** Copies a regular file, or the regular files below a directory, to that path. False: there is neither. */
-export async function copyFiles(from: string, to: string): Promise<boolean> {
+/** Copies a regular file, or the regular files below a directory, to that path. False: there is neither. Aborted: no more files. */
+export async function copyFiles(from: string, to: string, signal?: AbortSignal): Promise<boolean> {
   const found = await statOf(from);
   if (found?.isFile()) {
     await copy(from, to);
@@ -58,7 +58,10 @@ export async function copyFiles(from: string, to: string): Promise<boolean> {
   }
   if (!found?.isDirectory()) return false;
   await mkdir(to, { recursive: true });
-  for await (const path of regularFiles(from)) await copy(join(from, path), join(to, path));
+  for await (const path of regularFiles(from)) {
+    signal?.throwIfAborted();
+    await copy(join(from, path), join(to, path));
+  }
   return true;
 }
 

@@ -540,6 +540,14 @@ export const guardsOfRedis: readonly Guard[] = [
     built: true,
   },
   {
+    guard: 'a worker that stops gives its points back, whatever still goes on with their files',
+    file: 'roles/run.ts',
+    text: 'if (reason instanceof Stopped) this.letGo(reason);',
+    without: '',
+    test: 'integration/oddWorkers.test.ts > a worker that is told to stop > gives its point back within the grace, also in a save that hangs',
+    built: true,
+  },
+  {
     guard: 'what somebody pushed into main_Q is admitted before it runs',
     file: 'roles/worker.ts',
     text: 'if (byHand) return',

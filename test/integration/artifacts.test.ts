@@ -58,6 +58,18 @@ async function expectRun(store: ArtifactStore, outPath: string): Promise<void> {
   expect((await readdir(fetched)).sort()).toEqual(['deep', metadataFile, 'solution']);
 }
 
+/** A signal that is found aborted after so many looks at it. */
+function abortedAfter(checks: number, reason: Error): AbortSignal {
+  const controller = new AbortController();
+  const { signal } = controller;
+  let left = checks;
+  signal.throwIfAborted = () => {
+    if (left-- <= 0) controller.abort(reason);
+    AbortSignal.prototype.throwIfAborted.call(signal);
+  };
+  return signal;
+}
+
 async function all<T>(items: AsyncIterable<T>): Promise<T[]> {
   const found: T[] = [];
   for await (const item of items) found.push(item);
@@ -94,6 +106,21 @@ describe.each(places)('a $kind of artifacts', ({ root, outPathOf }) => {
     const outPath = await store.save(await filesOfRun('token-1'), hash, 'token-1');
     expect(outPath).toBe(outPathOf(`${url}/earth/${hash}/token-1`));
     await expectRun(store, outPath);
+  });
+
+  it('shows nothing of a run whose storing was aborted, early or late, and ends by the reason', async () => {
+    const { store } = await made();
+    const directory = await filesOfRun('token-1');
+    const outPath = await store.save(directory, hash, 'token-1');
+    const reason = new Error('the worker stops');
+    for (const checks of [0, 1, 2]) {
+      const token = `token-2${checks}`;
+      const storing = store.save(directory, hash, token, abortedAfter(checks, reason));
+      await expect(storing, `after ${checks} checks`).rejects.toBe(reason);
+      expect(await store.fetch(outPath.replace('token-1', token), await temporaryDirectory())).toBe(false);
+    }
+    const fetching = store.fetch(outPath, await temporaryDirectory(), AbortSignal.abort(reason));
+    await expect(fetching).rejects.toBe(reason);
   });
 
   it('lists the files of a run, as many as asked for, and streams each', async () => {

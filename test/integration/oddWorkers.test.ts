@@ -104,7 +104,8 @@ describe('a worker', () => {
     const full = join(fleet.folder, 'disk-is-full');
     writeFileSync(full, '');
     const ill = await startOdd(fleet, { fault: 'no space left on device', whileFile: full });
-    await ill.line(/^benched after a fault and a failed probe: no space left on device$/);
+    const verdict = await ill.line(/^benched after|of kind poison/);
+    expect(verdict.message).toBe('benched after a fault and a failed probe: no space left on device');
     const benched = async () => (await fleet.status()).roles.find(({ role }) => role === 'worker')?.benched;
     expect(await until(benched, 'its sign of life tells')).toBe('no space left on device');
     expect((await fleet.run('status')).stdout).toMatch(/BENCHED: no space left on device/);
@@ -116,6 +117,31 @@ describe('a worker', () => {
     await expectExplored(fleet);
     await fleet.stop();
   });
+});
+
+describe('a worker that is told to stop', () => {
+  test.each(['put', 'take', 'save', 'fetch'])(
+    'gives its point back within the grace, also in a %s that hangs',
+    async (hangsIn) => {
+      const command = ['sh', '-c', 'echo \'{"stable":true}\' > "$FLEET_OUTPUT_DIR/result.json"'];
+      const fleet = await queued(`hangs-in-${hangsIn}`, {
+        simulator: { kind: 'program', command, sandbox: { kind: 'local' } },
+        lease: { seconds: 600 },
+      });
+      if (hangsIn === 'fetch') {
+        const client = redis.connect();
+        await client.rpush(fleet.key('main_Q'), `0.0,0.0;{"v":1,"depth":0,"previous_path":"/x/${'0'.repeat(32)}/y"}`);
+      }
+      const worker = await startOdd(fleet, { hangsIn }, '--grace', '100ms');
+      await until(() => runsOf(fleet).length === 1, 'the run hangs');
+      worker.kill('SIGTERM');
+      expect(await worker.exited).toEqual({ status: 0, signal: null });
+      const kept = ['processing_Q', 'leased', 'leases'].map((key) => redis.connect().exists(fleet.key(key)));
+      expect(await Promise.all(kept)).toEqual([0, 0, 0]);
+      expect(await fleet.rows()).toMatchObject([{ code: '0.0,0.0', attempts: expect.toSatisfy((n) => n <= 1) }]);
+      await fleet.stop();
+    },
+  );
 });
 
 test.each([1, 2])(

@@ -3,16 +3,28 @@
 // ODD: JSON with any of: clock (its clock is off by so many milliseconds), block (its event loop stands still for so long in its
 // first run), fault (its machine fails every run with that reason, and its probe once it has begun to), faultAt (the code of a point
 // whose run fails on it, though its machine passes the probe), whileFile (fault holds as long as that file is there), vanish (the code
-// of a point that kills it), lateReply (it learns so many milliseconds late that Redis ended its leases).
+// of a point that kills it), lateReply (it learns so many milliseconds late that Redis ended its leases), hangsIn (what of a run never ends: put, take, save or
+// fetch).
 // RUNS: a file, a line with the code for each run that begins.
 import { appendFileSync, existsSync } from 'node:fs';
 import { setTimeout as delay } from 'node:timers/promises';
 import { isMainThread } from 'node:worker_threads';
+import { FolderStore } from '../../dist/artifacts/folder.js';
 import { Leases } from '../../dist/queue/leases.js';
+import { LocalSandbox } from '../../dist/sandboxes/local.js';
 import { ReferenceSimulator } from '../../dist/simulators/reference.js';
 import { MachineFault } from '../../dist/support/errors.js';
 
-const { clock = 0, block = 0, fault, faultAt, whileFile, vanish, lateReply = 0 } = JSON.parse(process.env.ODD ?? '{}');
+const {
+  clock = 0,
+  block = 0,
+  fault,
+  faultAt,
+  whileFile,
+  vanish,
+  lateReply = 0,
+  hangsIn,
+} = JSON.parse(process.env.ODD ?? '{}');
 
 if (clock !== 0) {
   const { Date: RightDate } = globalThis;
@@ -28,6 +40,21 @@ if (clock !== 0) {
 }
 
 if (isMainThread) {
+  const hanging = () => new Promise(() => setInterval(() => appendFileSync(process.env.RUNS, ''), 1000));
+  const hang = () => {
+    appendFileSync(process.env.RUNS, `${hangsIn}\n`);
+    return hanging();
+  };
+  if (hangsIn === 'save' || hangsIn === 'fetch') FolderStore.prototype[hangsIn] = hang;
+  if (hangsIn === 'put' || hangsIn === 'take') {
+    const { use } = LocalSandbox.prototype;
+    LocalSandbox.prototype.use = function (slot, work) {
+      return use.call(this, slot, (cell) => {
+        cell[hangsIn] = hang;
+        return work(cell);
+      });
+    };
+  }
   const { finish } = Leases.prototype;
   Leases.prototype.finish = async function (...args) {
     const stale = await finish.apply(this, args);
