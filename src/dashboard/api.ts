@@ -109,6 +109,8 @@ export interface Now {
   whole: boolean;
   /** Rises whenever a row changed. */
   version: number;
+  /** Rows have more names of outputs than fields: the most frequent are fields. */
+  leavesOutputsOut: boolean;
   /** Points that wait or run, and proposals not yet let in. */
   frontier: number;
   /** Points settled a second, over the last minute; null: not known yet. */
@@ -188,6 +190,9 @@ export interface ReportContent {
   at: string;
   counts: Record<Kind, number>;
   fields: Field[];
+  leavesOutputsOut: boolean;
+  /** Parameters that the search takes steps in. */
+  stepped: string[];
   /** Names of the fields whose means the cells hold. */
   colours: string[];
   maps: Cells[];

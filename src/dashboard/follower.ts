@@ -1,5 +1,5 @@
 import { setImmediate as breathe } from 'node:timers/promises';
-import type { Reader } from '../ledger/reader.js';
+import type { Reader, RowMark } from '../ledger/reader.js';
 import { pause } from '../support/bell.js';
 import { Unavailable } from '../support/errors.js';
 import type { Logger } from '../support/logger.js';
@@ -7,6 +7,9 @@ import type { Freshness } from './api.js';
 import type { Snapshot } from './snapshot.js';
 
 const pageRows = 4000;
+/** Numbers that are read at once, outputs and rows; and the rows that are read at once however many numbers they have. */
+const numbersAtOnce = 100_000;
+const minRowsAtOnce = 16;
 const shortestPauseMs = 500;
 /** Rows are stale when no pass ended for so long, or for several times what passes take. */
 const staleMs = 10_000;
@@ -27,6 +30,7 @@ export class Follower {
   /** When the last pass that ended began: every row was read since. */
   private readSince: number | undefined;
   private lastPassMs = 0;
+  private rowsAtOnce = 128;
 
   constructor(
     private readonly reader: Reader,
@@ -69,24 +73,51 @@ export class Follower {
   /** One pass over the table. Rows that vanished (the table was made anew) vanish from the snapshot too. */
   async pass(signal?: AbortSignal): Promise<void> {
     await this.check();
+    if ((await this.readInto(this.snapshot, signal)) < this.snapshot.size) {
+      this.snapshot = this.fresh();
+      return this.pass(signal);
+    }
+    this.whole = true;
+    const better = this.snapshot.better();
+    if (!better) return;
+    await this.readInto(better, signal);
+    better.version = this.snapshot.version + 1;
+    this.snapshot = better;
+  }
+
+  /** Brings a snapshot up to date; answers how many rows the table has. */
+  private async readInto(snapshot: Snapshot, signal?: AbortSignal): Promise<number> {
     let seen = 0;
     for (let after = ''; ; ) {
       signal?.throwIfAborted();
       const marks = await this.reader.marks(after, pageRows);
       const last = marks.at(-1);
-      if (!last) break;
+      if (!last) return seen;
       seen += marks.length;
-      const changed = marks.filter((mark) => this.snapshot.differs(mark)).map(({ hash }) => hash);
-      const many = changed.length > marks.length / 4;
-      this.snapshot.apply(await (many ? this.reader.mapped(after, marks.length) : this.reader.findMapped(changed)));
+      await this.readChanged(snapshot, after, marks, signal);
       after = last.hash;
       await breathe();
     }
-    if (seen < this.snapshot.size) {
-      this.snapshot = this.fresh();
-      return this.pass(signal);
+  }
+
+  /** Reads those of the rows after a hash that changed; so many at once that they fit into memory, whatever each has. */
+  private async readChanged(snapshot: Snapshot, after: string, marks: readonly RowMark[], signal?: AbortSignal) {
+    const changed = marks.filter((mark) => snapshot.differs(mark)).map(({ hash }) => hash);
+    const areMany = changed.length > marks.length / 4;
+    const wanted = areMany ? marks.length : changed.length;
+    for (let [done, last] = [0, after]; done < wanted; ) {
+      signal?.throwIfAborted();
+      const count = Math.min(this.rowsAtOnce, wanted - done);
+      const rows = areMany
+        ? await this.reader.mapped(last, count)
+        : await this.reader.findMapped(changed.slice(done, done + count));
+      snapshot.apply(rows);
+      last = rows.at(-1)?.hash ?? last;
+      done += count;
+      const numbers = rows.reduce((total, { outputs }) => total + 1 + Object.keys(outputs ?? {}).length, 1);
+      const fitting = Math.floor((numbersAtOnce * rows.length) / numbers);
+      this.rowsAtOnce = Math.max(minRowsAtOnce, Math.min(fitting, 2 * this.rowsAtOnce, pageRows));
     }
-    this.whole = true;
   }
 
   private async attempt(read: () => Promise<void>, signal: AbortSignal): Promise<boolean> {

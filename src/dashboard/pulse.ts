@@ -90,6 +90,7 @@ export class Pulse {
       rows: size,
       whole,
       version,
+      leavesOutputsOut: snapshot.leavesOutputsOut,
       frontier: counts.queue + counts.running + waiting,
       rate: fresh.redis.stale ? null : this.rate,
       lists: seen?.lists ?? {},

@@ -8,6 +8,7 @@ import { cellsOf, dotsOf } from './views.js';
 const mostMaps = 60;
 const mostColours = 6;
 const linesKept = 800;
+const maxAxes = 12;
 const errorsKept = 100;
 const everything = { limits: [] };
 
@@ -36,11 +37,13 @@ export function reportContent(snapshot: Snapshot, { stepped, ...frame }: ReportF
     at: new Date().toISOString(),
     counts: { ...snapshot.counts },
     fields,
+    leavesOutputsOut: snapshot.leavesOutputsOut,
+    stepped: [...stepped],
     colours: names,
     maps: pairsOf(stepped).map((pair) => cellsOf(snapshot, pair, names, everything)),
     lines: dotsOf(
       snapshot,
-      axes.map(({ name }) => name),
+      axes.slice(0, maxAxes).map(({ name }) => name),
       everything,
       linesKept,
     ),

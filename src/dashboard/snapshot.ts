@@ -1,5 +1,6 @@
 import type { MappedRow, RowMark } from '../ledger/reader.js';
 import { type ErrorGroup, type Field, type Kind, kinds } from './api.js';
+import { OutputNames } from './outputNames.js';
 
 /** More values of a field than this are not kept apart. */
 const mostValues = 120;
@@ -66,11 +67,15 @@ export class Snapshot {
   private readonly messages = new Map<number, string>();
   private readonly groups = new Map<string, ErrorGroup>();
   private attempts = new Uint16Array(firstCapacity);
+  private readonly outputs: OutputNames;
 
+  /** `outputs`: names that get a column in any case. */
   constructor(
     private readonly parameters: readonly string[],
-    isMixture: boolean,
+    private readonly isMixture: boolean,
+    outputs: readonly string[] = [],
   ) {
+    this.outputs = new OutputNames(outputs);
     for (const name of parameters) this.add(new Column(name, 'parameter', isMixture ? 'mixing ratio' : ''));
     this.add(new Column('temperature', 'measured', 'K'));
     this.add(new Column('pressure', 'measured', 'bar'));
@@ -97,6 +102,17 @@ export class Snapshot {
     return [...this.columns.values()].map((column) => column.describe());
   }
 
+  /** Rows have outputs without a column, which are no fields. */
+  get leavesOutputsOut(): boolean {
+    return this.outputs.areLeftOut;
+  }
+
+  /** An empty one whose columns are for much more frequent outputs, where rows have such: all rows have to be read again. */
+  better(): Snapshot | undefined {
+    const names = this.outputs.better();
+    return names && new Snapshot(this.parameters, this.isMixture, names);
+  }
+
   /** Errors by message, the most frequent first; numbers in the messages aside. */
   errors(most: number): ErrorGroup[] {
     return [...this.groups.values()].sort((a, b) => b.count - a.count).slice(0, most);
@@ -113,7 +129,8 @@ export class Snapshot {
     for (const [index, name] of this.parameters.entries()) this.columns.get(name)?.set(at, row.values[index]);
     for (const name of ['temperature', 'pressure', 'run_time', 'depth'] as const)
       this.columns.get(name)?.set(at, row[name]);
-    for (const [name, value] of Object.entries(row.outputs ?? {})) this.output(name).set(at, value);
+    for (const [name, value] of Object.entries(row.outputs ?? {}))
+      if (this.outputs.meet(name)) this.output(name).set(at, value);
     this.regroup(at, row);
   }
 

@@ -51,24 +51,47 @@ export function cellsOf(
   return { x: x.axis, y: y.axis, cells, rows };
 }
 
-/** The rows of a selection, or an even sample of them. */
+/** The rows of a selection, or a sample of them: even within each kind, and with a tenth for each kind that has so many. */
 export function dotsOf(snapshot: Snapshot, fields: readonly string[], selection: Selection, most: number): Dots {
   const columns = fields.map((name) => columnOf(snapshot, name).numbers);
   const matches = matcher(snapshot, selection);
-  let rows = 0;
-  for (let row = 0; row < snapshot.size; row++) if (matches(row)) rows++;
-  const stride = Math.max(1, rows / most);
+  const found = kinds.map(() => 0);
+  const kindOf = (row: number) => snapshot.kinds[row] as number;
+  for (let row = 0; row < snapshot.size; row++) if (matches(row)) found[kindOf(row)] = (found[kindOf(row)] ?? 0) + 1;
+  const shares = sharesOf(found, most);
+  const [met, taken] = [kinds.map(() => 0), kinds.map(() => 0)];
   const dots: Dot[] = [];
-  let met = 0;
   for (let row = 0; row < snapshot.size && dots.length < most; row++) {
-    if (!matches(row) || met++ < dots.length * stride) continue;
+    if (!matches(row)) continue;
+    const kind = kindOf(row);
+    const [before, all, share] = [taken[kind] ?? 0, found[kind] ?? 0, shares[kind] ?? 0];
+    const isNext = before < share && (met[kind] ?? 0) >= Math.floor((before * all) / share);
+    met[kind] = (met[kind] ?? 0) + 1;
+    if (!isNext) continue;
+    taken[kind] = before + 1;
     dots.push({
       hash: snapshot.hashes[row] as string,
-      kind: snapshot.kinds[row] as number,
+      kind,
       values: columns.map((numbers) => (Number.isNaN(numbers[row]) ? null : (numbers[row] as number))),
     });
   }
-  return { fields: [...fields], dots, rows };
+  return { fields: [...fields], dots, rows: found.reduce((total, count) => total + count) };
+}
+
+/** How many of each kind are shown of so many, so that none is lost for being rare; `most` in all, or all there are. */
+function sharesOf(found: readonly number[], most: number): number[] {
+  const shares = found.map(() => 0);
+  let [left, rows] = [most, found.reduce((total, count) => total + count)];
+  const rarestFirst = [...found.keys()].sort((one, other) => (found[one] ?? 0) - (found[other] ?? 0));
+  for (const kind of rarestFirst) {
+    const count = found[kind] ?? 0;
+    const even = rows === 0 ? 0 : Math.floor((left * count) / rows);
+    const share = Math.min(count, left, Math.max(even, Math.floor(most / 10)));
+    shares[kind] = share;
+    left -= share;
+    rows -= count;
+  }
+  return shares;
 }
 
 /** Whether a row belongs to the selection. A row without a limited number does not. */

@@ -1,11 +1,21 @@
 import { once } from 'node:events';
-import { mkdirSync, readdirSync, readlinkSync, renameSync, symlinkSync, truncateSync, writeFileSync } from 'node:fs';
+import {
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  readlinkSync,
+  renameSync,
+  symlinkSync,
+  truncateSync,
+  writeFileSync,
+} from 'node:fs';
 import { get, type IncomingMessage, request } from 'node:http';
 import { join } from 'node:path';
 import type { Page } from 'playwright-core';
 import { describe, expect, test } from 'vitest';
 import { createArtifactStore } from '../../src/artifacts/index.js';
-import type { Cells, Now } from '../../src/dashboard/api.js';
+import type { Cells, Field, Now } from '../../src/dashboard/api.js';
+import type { SettledRow } from '../../src/ledger/ledger.js';
 import { barriers, openPage, screenshot, startBrowser } from '../support/browser.js';
 import { temporaryFolder } from '../support/folder.js';
 import { type Role, runRole, startRole } from '../support/processes.js';
@@ -147,6 +157,7 @@ describe('the page, while a fleet runs', () => {
     }
     await expectCells(shown, page);
     await expectFilters(page, count);
+    await expectVerdicts(page);
     await expectClicks(shown, page);
     await expectBrush(shown, page);
     await screenshot(page, 'dashboard-light');
@@ -180,6 +191,7 @@ describe('the page, while a service hangs', () => {
     const shown = await stage();
     const page = await openPage(shown.url);
     await page.locator('#status', { hasText: 'no point yet' }).waitFor();
+    await until(async () => (await page.locator('.aged').count()) > 12, 'the figures are there');
     shown.dashboard.kill('SIGSTOP');
     await until(async () => (await page.locator('.aged:not(.stale)').count()) === 0, 'all figures are grey');
     shown.dashboard.kill('SIGCONT');
@@ -215,12 +227,49 @@ async function expectFilters(page: Page, count: (where: string) => number | unde
   await page.getByLabel('unstable', { exact: true }).uncheck();
   const kept = 'H2O >= 0.03 and temperature <= 320 and stable = 1';
   await until(async () => (await mapRows(page)) === count(kept), 'the map keeps to stable points');
-  await page.getByLabel('Show as').selectOption('dots');
-  await page.getByText(`${count(kept)} dots`).waitFor();
+  await page.getByLabel('Show as').selectOption('circles');
+  await page
+    .getByText(new RegExp(`^${count(kept)} points in \\d+ circles: .* Left out: points that are unstable`))
+    .waitFor();
   await page.getByLabel('Show as').selectOption('cells');
   await page.getByLabel('unstable', { exact: true }).check();
   await page.getByRole('button', { name: 'All points' }).click();
   await until(async () => (await mapRows(page)) === count('1'), 'the map has every row again');
+}
+
+/** Points of both verdicts coincide at all places of this map: both are seen, and words say what falls together. */
+async function expectVerdicts(page: Page): Promise<void> {
+  const [across, up] = await Promise.all(
+    ['Across', 'Up'].map((name) => page.getByLabel(name, { exact: true }).inputValue()),
+  );
+  await page.getByLabel('Across', { exact: true }).selectOption('O2');
+  await page.getByLabel('Up', { exact: true }).selectOption('CO2');
+  await page.getByText(/Each cell is the share of stable points among those settled, over all values of H2O/).waitFor();
+  await page.getByLabel('Show as').selectOption('circles');
+  await page.getByText(/Each circle is divided by the states of its points .*, over all values of H2O/).waitFor();
+  const [stable, unstable] = await pixelsOf(page, ['--stable', '--unstable']);
+  expect(stable).toBeGreaterThan(1000);
+  expect(unstable).toBeGreaterThan(300);
+  await screenshot(page, 'dashboard-points');
+  await page.getByLabel('Show as').selectOption('cells');
+  await page.getByLabel('Across', { exact: true }).selectOption(across as string);
+  await page.getByLabel('Up', { exact: true }).selectOption(up as string);
+}
+
+/** How many pixels of the map have each of these colours of the page. */
+function pixelsOf(page: Page, colours: readonly string[]): Promise<number[]> {
+  return page.evaluate<number[]>(`(() => {
+    const canvas = document.querySelector('#map canvas');
+    const style = getComputedStyle(document.documentElement);
+    const wanted = ${JSON.stringify(colours)}.map((name) => parseInt(style.getPropertyValue(name).trim().slice(1), 16));
+    const { data } = canvas.getContext('2d').getImageData(0, 0, canvas.width, canvas.height);
+    const counts = wanted.map(() => 0);
+    for (let at = 0; at < data.length; at += 4) {
+      const index = wanted.indexOf(data[at] * 65536 + data[at + 1] * 256 + data[at + 2]);
+      if (index >= 0) counts[index]++;
+    }
+    return counts;
+  })()`);
 }
 
 /** The cell in the middle of the map opens a point of that very cell; the points that led to it lead to the root. */
@@ -332,6 +381,43 @@ describe('the page over a table that is done', () => {
     await ledger.close();
   });
 });
+
+describe('a program that names its outputs differently at each point', () => {
+  test('costs bounded memory, and the page and the report say what is left out', async () => {
+    const shown = await stage();
+    const ledger = shown.search.ledger();
+    await ledger.open();
+    for (let from = 0; from < 400; from += 20)
+      await ledger.settle(Array.from({ length: 20 }, (_, n) => oddRow(shown, from + n)));
+    await ledger.close();
+    const page = await openPage(shown.url);
+    await until(async () => (await number(page, 'Stable')) === 400, 'the page has the rows');
+    await page.getByText('only the most frequent, 100 at most').waitFor();
+    const fields = (await (await fetch(`${shown.url}/api/fields`)).json()) as Field[];
+    const outputs = fields.filter(({ group }) => group === 'output').map(({ name }) => name);
+    expect(outputs).toHaveLength(100);
+    expect(outputs).toContain('outputs.z common');
+    const peak = /^VmHWM:\s+(\d+) kB/m.exec(readFileSync(`/proc/${shown.dashboard.pid}/status`, 'utf8'))?.[1];
+    expect(Number(peak)).toBeLessThan(500_000);
+    const out = join(shown.search.folder, 'report.html');
+    expect(await runRole('report', ['--out', out], { config: shown.config })).toMatchObject({ status: 0 });
+    const report = await openPage(`file://${out}`);
+    await report.getByText('only the most frequent, 100 at most').waitFor();
+  });
+});
+
+/** A stable row with a thousand outputs of names that no other has, and one that all have. */
+function oddRow({ search }: Stage, n: number): SettledRow {
+  const { hash, code } = search.space.pointWith({ O2: 0.1 + n / 10_000 });
+  const names = Array.from({ length: 1000 }, (_, index) => `output ${index} of point ${n}`);
+  const outputs = Object.fromEntries([...names, 'z common'].map((name, index) => [name, index + n]));
+  const at = '2026-01-31T12:00:00.000Z';
+  return {
+    ...{ hash, code, previous_hash: null, depth: 0, state: 'completed', stable: true, attempts: 1, worker: 'worker' },
+    ...{ start_time: at, end_time: at, run_time: 1, error_kind: null, error_msg: null, complete_msg: null },
+    ...{ out_path: null, temperature: 288, pressure: null, outputs },
+  };
+}
 
 describe('actions', () => {
   test('ask once, and want the token', async () => {

@@ -1,8 +1,9 @@
 import fc from 'fast-check';
 import { describe, expect, onTestFinished, test, vi } from 'vitest';
-import { kinds, type Limit } from '../../src/dashboard/api.js';
+import { type Cell, type Cells, kinds, type Limit } from '../../src/dashboard/api.js';
 import { Follower } from '../../src/dashboard/follower.js';
 import { isMeantForHere, showsToken, WrongTokens } from '../../src/dashboard/guard.js';
+import { describeMap, partsOf } from '../../src/dashboard/page/format.js';
 import { Snapshot } from '../../src/dashboard/snapshot.js';
 import { cellsOf, dotsOf } from '../../src/dashboard/views.js';
 import type { MappedRow, Reader } from '../../src/ledger/reader.js';
@@ -77,13 +78,18 @@ describe('the views of a snapshot', () => {
     );
   });
 
-  test('show every row where they are few, and an even sample where they are many', () => {
+  test('show every row where they are few, and a sample with some of each kind where they are many', () => {
     fc.assert(
       fc.property(fc.array(made, { maxLength: 120 }), fc.integer({ min: 1, max: 80 }), (all, most) => {
         const { snapshot, last } = snapshotOf(all);
         const { dots, rows } = dotsOf(snapshot, ['x', 'temperature'], { limits: [] }, most);
         expect(rows).toBe(last.length);
         expect(dots).toHaveLength(Math.min(most, rows));
+        for (const [kind] of kinds.entries()) {
+          const count = last.filter((row) => row.kind === kind).length;
+          const shown = dots.filter((dot) => dot.kind === kind).length;
+          expect(shown).toBeGreaterThanOrEqual(Math.min(count, Math.floor(most / 10)));
+        }
         const byId = new Map(last.map((row) => [String(row.id), row]));
         expect(new Set(dots.map(({ hash }) => hash)).size).toBe(dots.length);
         for (const { hash, kind, values } of dots) {
@@ -121,6 +127,38 @@ describe('a snapshot', () => {
         const errors = last.filter(({ kind }) => kinds[kind] === 'error').length;
         expect(snapshot.errors(9).map(({ count }) => count)).toEqual(errors > 0 ? [errors] : []);
       }),
+    );
+  });
+});
+
+describe('a map', () => {
+  const cellOf = (counts: number[]): Cell => ({ x: 0, y: 0, counts, means: [300] });
+  const cells = (...counts: number[][]): Cells => ({
+    x: { field: 'x', from: [1], to: [1] },
+    y: { field: 'y', from: [2], to: [2] },
+    cells: counts.map(cellOf),
+    rows: counts.flat().reduce((total, count) => total + count, 0),
+  });
+
+  test('shows in a circle every state that is there, and all of it', () => {
+    fc.assert(
+      fc.property(fc.array(fc.oneof(fc.constant(0), fc.nat(100_000)), { minLength: 5, maxLength: 5 }), (counts) => {
+        fc.pre(counts.some((count) => count > 0));
+        const parts = partsOf(counts);
+        expect(parts.reduce((sum, part) => sum + part)).toBeCloseTo(1);
+        for (const [kind, part] of parts.entries())
+          counts[kind] === 0 ? expect(part).toBe(0) : expect(part).toBeGreaterThan(0.05);
+      }),
+    );
+  });
+
+  test('says what falls together in a cell, of how many points, and where errors are', () => {
+    const frame = { shape: 'cells' as const, over: ['H2O', 'CO2'], field: undefined };
+    expect(describeMap(cells([0, 0, 0, 1, 3], [0, 0, 1, 0, 1]), frame)).toBe(
+      '6 points in 2 cells: y over x. Each cell is the share of stable points among those settled, over all values of H2O and CO2 together: 2 to 4 points a cell. A red frame: errors among them.',
+    );
+    expect(describeMap(cells([0, 0, 0, 0, 1]), { ...frame, over: [] })).toBe(
+      '1 point in 1 cell: y over x. Each cell is one point.',
     );
   });
 });

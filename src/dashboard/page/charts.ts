@@ -1,4 +1,4 @@
-import { HeatmapChart, LineChart, ParallelChart, ScatterChart } from 'echarts/charts';
+import { CustomChart, HeatmapChart, LineChart, ParallelChart } from 'echarts/charts';
 import {
   GridComponent,
   LegendComponent,
@@ -9,10 +9,10 @@ import {
 import { type EChartsCoreOption, type EChartsType, init, use } from 'echarts/core';
 import { CanvasRenderer } from 'echarts/renderers';
 import { type Beat, type Cell, type Cells, type Dots, type Field, kinds } from '../api.js';
-import { axisTitle, brief, count, titleOf, withUnit } from './format.js';
+import { axisTitle, brief, count, partsOf, points, titleOf, withUnit } from './format.js';
 import type { Palette } from './palette.js';
 
-use([HeatmapChart, LineChart, ParallelChart, ScatterChart]);
+use([CustomChart, HeatmapChart, LineChart, ParallelChart]);
 use([GridComponent, LegendComponent, ParallelComponent, TooltipComponent, VisualMapComponent, CanvasRenderer]);
 
 export type Chart = EChartsType;
@@ -81,30 +81,27 @@ export interface Colouring {
   index: number;
 }
 
-/** A heat map of two fields. */
-export function cellsOption(
+/** A map of two fields, its cells in the order of drawing: as a heat map, or as circles whose parts are the states of their points. */
+export function mapOption(
   { x, y, cells }: Cells,
   fields: readonly Field[],
   { field, index }: Colouring,
   look: Palette,
+  shape: 'cells' | 'circles' = 'cells',
 ): EChartsCoreOption {
-  const values = cells.map((cell) => (field ? (cell.means[index] ?? null) : stableShare(cell)));
+  const values = cells.map((cell) => (field ? (cell.means[index] ?? null) : shownShare(cell)));
   const known = values.filter((value) => value !== null);
-  const [, , error = '', unstable = '', stable = ''] = look.kinds;
+  const [, , , unstable = '', stable = ''] = look.kinds;
   const bar = field
     ? colourBar(Math.min(...known), Math.max(...known), look.scale, endTexts(known, field), look)
     : colourBar(0, 1, [unstable, look.between, stable], ['all unstable', 'all stable'], look);
-  const data = cells.map((cell, at) => {
-    const value = values[at];
-    if (value !== null) return { value: [cell.x, cell.y, value] };
-    return { value: [cell.x, cell.y, 0], visualMap: false, itemStyle: { color: cell.counts[2] ? error : look.open } };
-  });
   const named = (name: string) => fields.find((one) => one.name === name) as Field;
   const category = (from: readonly number[]) => ({
     type: 'category' as const,
     data: from.map(String),
     splitArea: { show: false },
   });
+  const bySlices = shape === 'circles' && !field;
   return {
     animation: false,
     grid: plot,
@@ -114,9 +111,77 @@ export function cellsOption(
     },
     xAxis: axis(axisTitle(named(x.field)), look, { ...category(x.from), nameGap: 28 }),
     yAxis: axis(axisTitle(named(y.field)), look, { ...category(y.from), nameGap: 46 }),
-    visualMap: { ...bar, show: known.length > 0 || !field },
-    series: [{ type: 'heatmap', data, progressive: 0, itemStyle: { borderWidth: 0.5, borderColor: look.card } }],
+    ...(bySlices ? {} : { visualMap: { ...bar, dimension: 2, show: known.length > 0 || !field } }),
+    series: [shape === 'circles' ? circles(cells, values, bySlices, look) : heat(cells, values, look)],
   };
+}
+
+/** Cells with errors last: no neighbour is drawn over their frames. */
+export function inDrawingOrder(map: Cells): Cells {
+  const hasErrors = ({ counts }: Cell) => Number((counts[2] ?? 0) > 0);
+  return { ...map, cells: map.cells.toSorted((one, other) => hasErrors(one) - hasErrors(other)) };
+}
+
+function heat(cells: readonly Cell[], values: readonly (number | null)[], look: Palette) {
+  const [, , error = ''] = look.kinds;
+  const data = cells.map((cell, at) => {
+    const value = values[at] ?? null;
+    const hasErrors = (cell.counts[2] ?? 0) > 0;
+    // A frame, as errors have no part in the cell's colour.
+    const frame = hasErrors ? { borderColor: error, borderWidth: 2 } : {};
+    if (value !== null) return { value: [cell.x, cell.y, value], itemStyle: frame };
+    return {
+      value: [cell.x, cell.y, 0],
+      visualMap: false,
+      itemStyle: { color: hasErrors ? error : look.open, ...frame },
+    };
+  });
+  return { type: 'heatmap', data, progressive: 0, itemStyle: { borderWidth: 0.5, borderColor: look.card } };
+}
+
+interface Drawing {
+  value(dimension: number): number;
+  coord(at: [number, number]): [number, number];
+  size(of: [number, number]): [number, number];
+  visual(name: 'color'): string;
+}
+
+const maxRadius = 13;
+
+/** One circle a cell, never over another. */
+function circles(cells: readonly Cell[], values: readonly (number | null)[], bySlices: boolean, look: Palette) {
+  const sector = (cx: number, cy: number, r: number, [from, to]: [number, number], fill: string) => ({
+    type: 'sector' as const,
+    shape: { cx, cy, r, r0: 0, startAngle: from, endAngle: to },
+    style: { fill, stroke: look.card, lineWidth: 0.5 },
+  });
+  const turn = 2 * Math.PI;
+  return {
+    type: 'custom',
+    encode: { x: 0, y: 1 },
+    data: cells.map(({ x, y }, at) => [x, y, values[at] ?? Number.NaN]),
+    renderItem({ dataIndex }: { dataIndex: number }, drawing: Drawing) {
+      const [cx, cy] = drawing.coord([drawing.value(0), drawing.value(1)]);
+      const r = Math.min(maxRadius, ...drawing.size([1, 1]).map((size) => 0.46 * size));
+      if (!bySlices) {
+        const fill = values[dataIndex] === null ? look.open : drawing.visual('color');
+        return { type: 'group', children: [sector(cx, cy, r, [0, turn], fill)] };
+      }
+      const parts = partsOf((cells[dataIndex] as Cell).counts);
+      const ends = parts.map((_, kind) => turn * parts.slice(0, kind + 1).reduce((sum, part) => sum + part) - turn / 4);
+      const children = parts.flatMap((part, kind) => {
+        const to = ends[kind] ?? 0;
+        return part > 0 ? [sector(cx, cy, r, [to - turn * part, to], look.kinds[kind] ?? '')] : [];
+      });
+      return { type: 'group', children };
+    },
+  };
+}
+
+/** The colours of a cell all of one verdict are its own: the share of a mixed one keeps away from both ends. */
+function shownShare(cell: Cell): number | null {
+  const share = stableShare(cell);
+  return share === null || share === 0 || share === 1 ? share : 0.2 + 0.6 * share;
 }
 
 /** Null where nothing is settled. */
@@ -137,75 +202,12 @@ function describeCell(x: Cells['x'], y: Cells['y'], cell: Cell, field: Field | u
   const counts = cell.counts
     .flatMap((number, kind) => (number > 0 ? [`${kinds[kind]} ${count(number)}`] : []))
     .reverse();
+  const total = cell.counts.reduce((sum, number) => sum + number, 0);
   const mean = field ? [`mean ${titleOf(field.name)} ${withUnit(cell.means[index] ?? null, field)}`] : [];
-  return [`${place(x, cell.x)}   ${place(y, cell.y)}`, ...counts, ...mean].join('\n');
+  return [`${place(x, cell.x)}   ${place(y, cell.y)}`, points(total), ...counts, ...mean].join('\n');
 }
 
-/** The points themselves, on two fields; `values` of a dot are x, y and the colour's field. */
-export function dotsOption(
-  { dots }: Dots,
-  [x, y]: readonly [Field, Field],
-  field: Field | undefined,
-  look: Palette,
-): EChartsCoreOption {
-  const drawn = dots.map(({ kind, values }, at) => ({
-    kind,
-    value: [...values.slice(0, 2), field ? values[2] : kind, at],
-  }));
-  const known = dots.flatMap(({ values }) => values[2] ?? []);
-  const scatter = { type: 'scatter' as const, symbolSize: dots.length > 2000 ? 5 : 8, large: false };
-  const style = { opacity: 0.75 };
-  const series = kinds.map((name, kind) => ({
-    ...scatter,
-    name,
-    itemStyle: { ...style, color: look.kinds[kind] as string },
-    data: drawn.filter((dot) => dot.kind === kind).map(({ value }) => value),
-  }));
-  const bar = field
-    ? {
-        ...colourBar(
-          low(known),
-          high(known),
-          look.scale,
-          [withUnit(low(known), field), withUnit(high(known), field)],
-          look,
-        ),
-        dimension: 2,
-      }
-    : undefined;
-  return {
-    animation: false,
-    grid: plot,
-    legend: { show: !field, top: 0, textStyle: { color: look.text }, data: kinds.toReversed() },
-    tooltip: {
-      ...tooltip(look),
-      formatter: ({ value }: { value: number[] }) => describeDot(value, [x, y], field, dots),
-    },
-    xAxis: axis(axisTitle(x), look, { type: 'value', scale: true, nameGap: 28 }),
-    yAxis: axis(axisTitle(y), look, { type: 'value', scale: true, nameGap: 46 }),
-    ...(bar ? { visualMap: bar } : {}),
-    series,
-  };
-}
-
-const low = (values: readonly number[]) =>
-  values.reduce((least, value) => Math.min(least, value), Number.POSITIVE_INFINITY);
-const high = (values: readonly number[]) =>
-  values.reduce((most, value) => Math.max(most, value), Number.NEGATIVE_INFINITY);
-
-function describeDot(
-  value: readonly number[],
-  [x, y]: readonly [Field, Field],
-  field: Field | undefined,
-  dots: Dots['dots'],
-): string {
-  const dot = dots[value[3] ?? 0];
-  const lines = [x, y].map((axis, at) => `${titleOf(axis.name)} ${withUnit(value[at] ?? null, axis)}`);
-  const colour = field ? [`${titleOf(field.name)} ${withUnit(dot?.values[2] ?? null, field)}`] : [];
-  return [kinds[dot?.kind ?? 0] ?? '', ...lines, ...colour].join('\n');
-}
-
-/** A line a point, over all fields of the dots. */
+/** A line a point, over all fields of the dots; the rarest kind is drawn over the others. */
 export function linesOption({ fields: names, dots }: Dots, fields: readonly Field[], look: Palette): EChartsCoreOption {
   const axes = names.map((name) => fields.find((field) => field.name === name) as Field);
   const [width, opacity] = dots.length > 300 ? [0.7, 0.28] : [1, 0.6];
@@ -225,13 +227,15 @@ export function linesOption({ fields: names, dots }: Dots, fields: readonly Fiel
       ...(field.min === null ? {} : { min: field.min, max: field.max === field.min ? field.min + 1 : field.max }),
       areaSelectStyle: { width: 16, borderColor: look.accent, color: look.accent, opacity: 0.25 },
     })),
-    series: kinds.map((name, kind) => ({
-      type: 'parallel',
-      name,
-      lineStyle: { color: look.kinds[kind], opacity, width },
-      inactiveOpacity: 0.03,
-      data: dots.filter((dot) => dot.kind === kind).map(({ values }) => values.map((value) => value ?? '-')),
-    })),
+    series: kinds
+      .map((name, kind) => ({
+        type: 'parallel',
+        name,
+        lineStyle: { color: look.kinds[kind], opacity, width },
+        inactiveOpacity: 0.03,
+        data: dots.filter((dot) => dot.kind === kind).map(({ values }) => values.map((value) => value ?? '-')),
+      }))
+      .sort((one, other) => other.data.length - one.data.length),
   };
 }
 

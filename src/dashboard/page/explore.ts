@@ -1,12 +1,10 @@
 import { type Cells, type Dots, type Field, type Kind, kinds, type Limit, type Selection } from '../api.js';
-import { type Chart, cellsOption, chartIn, dotsOption, linesOption } from './charts.js';
+import { type Chart, chartIn, inDrawingOrder, linesOption, mapOption } from './charts.js';
 import { get } from './client.js';
 import { button, element, labelled, part, select, table } from './dom.js';
-import { brief, count, titleOf, withUnit } from './format.js';
+import { brief, count, describeMap, leftOutText, listOf, titleOf, withUnit } from './format.js';
 import { palette } from './palette.js';
 
-/** Dots that a chart draws without a stutter; beyond, a sample. */
-const mostDots = 6000;
 const mostLines = 800;
 const listedPoints = 60;
 const mostAxes = 12;
@@ -20,10 +18,11 @@ export class Explorer {
   private x = '';
   private y = '';
   private colour = byState;
-  private view: 'cells' | 'dots' = 'cells';
+  private shape: 'cells' | 'circles' = 'cells';
+  private leavesOutputsOut = false;
   private wanted = new Set<Kind>(kinds);
   private limits = new Map<string, Limit>();
-  private shown: { cells?: Cells; dots?: Dots; lines?: Dots } = {};
+  private shown: { cells?: Cells; lines?: Dots } = {};
   private controlsFor = '';
   /** How often the map was drawn with new numbers. */
   private drawn = 0;
@@ -35,13 +34,14 @@ export class Explorer {
     private readonly stepped: readonly string[],
     private readonly choosePoint: (hash: string) => void,
   ) {
-    this.map.on('click', (event) => this.clicked(event as { dataIndex: number; value: unknown }));
+    this.map.on('click', (event) => this.clicked(event as { dataIndex: number }));
     this.parallel.on('axisareaselected', () => this.brushed());
     for (const form of ['controls', 'limits']) part(form).addEventListener('submit', (event) => event.preventDefault());
   }
 
   /** Asks for everything anew; while it does, later calls are one. */
-  async refresh(): Promise<void> {
+  async refresh(leavesOutputsOut = this.leavesOutputsOut): Promise<void> {
+    this.leavesOutputsOut = leavesOutputsOut;
     this.stale = true;
     if (this.busy) return;
     this.busy = true;
@@ -63,12 +63,10 @@ export class Explorer {
   }
 
   private drawMap(): void {
-    const { cells, dots } = this.shown;
-    const look = palette();
-    const field = this.fields.find(({ name }) => name === this.colour);
-    const [x, y] = [this.field(this.x), this.field(this.y)];
-    if (cells) this.map.setOption(cellsOption(cells, this.fields, { field, index: 0 }, look), { notMerge: true });
-    else if (dots && x && y) this.map.setOption(dotsOption(dots, [x, y], field, look), { notMerge: true });
+    const { cells } = this.shown;
+    if (!cells) return;
+    const field = this.field(this.colour);
+    this.map.setOption(mapOption(cells, this.fields, { field, index: 0 }, palette(), this.shape), { notMerge: true });
   }
 
   private async load(): Promise<void> {
@@ -78,8 +76,10 @@ export class Explorer {
     const selection = JSON.stringify(this.selection());
     // The map first: it is what people wait for.
     const { lines: former } = this.shown;
-    this.shown = { ...(await this.loadMap(selection)), ...(former && { lines: former }) };
-    this.caption();
+    const colour = this.colour === byState ? {} : { colour: this.colour };
+    const cells = inDrawingOrder(await get<Cells>('/api/cells', { x: this.x, y: this.y, ...colour, selection }));
+    this.shown = { cells, ...(former && { lines: former }) };
+    this.caption(cells);
     this.drawMap();
     part('map').dataset.drawn = String(++this.drawn);
     const fields = this.axes().join(',');
@@ -88,17 +88,6 @@ export class Explorer {
     this.drawLines(lines);
     this.list(lines);
     part('parallel').dataset.drawn = String(this.drawn);
-  }
-
-  private async loadMap(selection: string): Promise<{ cells: Cells } | { dots: Dots }> {
-    const colour = this.colour === byState ? undefined : this.colour;
-    if (this.view === 'cells') {
-      return {
-        cells: await get<Cells>('/api/cells', { x: this.x, y: this.y, ...(colour ? { colour } : {}), selection }),
-      };
-    }
-    const fields = [this.x, this.y, ...(colour ? [colour] : [])].join(',');
-    return { dots: await get<Dots>('/api/dots', { fields, most: String(mostDots), selection }) };
   }
 
   private selection(): Selection {
@@ -119,16 +108,19 @@ export class Explorer {
     return (varying.length > 1 ? varying : this.fields).slice(0, mostAxes).map(({ name }) => name);
   }
 
-  private caption(): void {
-    const { cells, dots } = this.shown;
-    const rows = cells?.rows ?? dots?.rows ?? 0;
-    const what = cells
-      ? `${count(cells.cells.length)} cells`
-      : `${count(dots?.dots.length ?? 0)} dots${rows > mostDots ? ', an even sample' : ''}`;
-    part('map-caption').textContent =
-      `${count(rows)} points, ${what}: ${titleOf(this.y)} over ${titleOf(this.x)}, coloured by ${titleOf(this.colour)}`;
-    part('map').setAttribute('aria-label', part('map-caption').textContent ?? '');
-    part('map').dataset.rows = String(rows);
+  private caption(cells: Cells): void {
+    const isOpen = (name: string) => {
+      const { from, to } = this.limits.get(name) ?? { from: undefined, to: undefined };
+      return name !== this.x && name !== this.y && (from === undefined || from !== to);
+    };
+    const over = this.stepped.filter(isOpen);
+    const text = describeMap(cells, { shape: this.shape, over, field: this.field(this.colour) });
+    const hidden = kinds.filter((kind) => !this.wanted.has(kind));
+    const without = hidden.length === 0 ? '' : ` Left out: points that are ${listOf(hidden)}.`;
+    part('map-caption').textContent = text + without;
+    part('map').setAttribute('aria-label', text + without);
+    part('map').dataset.rows = String(cells.rows);
+    part('outputs-note').textContent = this.leavesOutputsOut ? leftOutText : '';
   }
 
   private showControls(): void {
@@ -164,7 +156,7 @@ export class Explorer {
     ] as [string, string][];
     const views = [
       ['cells', 'heat map'],
-      ['dots', 'points'],
+      ['circles', 'points'],
     ] as const;
     return [
       choice('Across', options, this.x, (value) => {
@@ -176,8 +168,8 @@ export class Explorer {
       choice('Colour', colours, this.colour, (value) => {
         this.colour = value;
       }),
-      choice('Show as', views, this.view, (value) => {
-        this.view = value === 'dots' ? 'dots' : 'cells';
+      choice('Show as', views, this.shape, (value) => {
+        this.shape = value === 'circles' ? 'circles' : 'cells';
       }),
       this.kindControls(),
     ];
@@ -244,6 +236,10 @@ export class Explorer {
         { silent: true },
       );
     }
+    const isSample = lines.dots.length < lines.rows;
+    part('parallel-caption').textContent = isSample
+      ? `All dimensions: a line a point, ${count(lines.dots.length)} of ${count(lines.rows)} points, some of each state; the rarest state is on top.`
+      : 'All dimensions: a line a point; the rarest state is on top.';
     part('parallel').setAttribute(
       'aria-label',
       `${count(lines.dots.length)} of ${count(lines.rows)} points over ${lines.fields.map(titleOf).join(', ')}`,
@@ -273,12 +269,10 @@ export class Explorer {
     return first && [Math.min(...first), Math.max(...first)];
   }
 
-  private clicked({ dataIndex, value }: { dataIndex: number; value: unknown }): void {
-    const { cells, dots } = this.shown;
+  private clicked({ dataIndex }: { dataIndex: number }): void {
+    const { cells } = this.shown;
     const cell = cells?.cells[dataIndex];
-    if (cells && cell) return void this.openCell(cells, cell.x, cell.y);
-    const dot = dots?.dots[(value as number[])[3] ?? -1];
-    if (dot) this.choosePoint(dot.hash);
+    if (cells && cell) void this.openCell(cells, cell.x, cell.y);
   }
 
   /** Lists the points of a cell, and opens the first. */

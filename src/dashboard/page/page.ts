@@ -36,7 +36,7 @@ events.addEventListener('message', ({ data }) => {
   if (document.hidden || now.version === version || performance.now() - refreshed < refreshEveryMs) return;
   version = now.version;
   refreshed = performance.now();
-  void explorer.refresh();
+  void explorer.refresh(now.leavesOutputsOut);
 });
 // Figures get older, too, while the server itself tells nothing.
 setInterval(() => nowView.showAges(), 1000);

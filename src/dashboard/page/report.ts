@@ -1,12 +1,13 @@
 import { kinds, type ReportContent } from '../api.js';
-import { cellsOption, chartIn, linesOption } from './charts.js';
+import { chartIn, inDrawingOrder, linesOption, mapOption } from './charts.js';
 import { element, labelled, part, select } from './dom.js';
-import { count, titleOf } from './format.js';
+import { count, describeMap, leftOutText, titleOf } from './format.js';
 import { errorsTable, showBar, tilesOf } from './now.js';
 import { onThemeChange, palette } from './palette.js';
 
 const content = JSON.parse(part('content').textContent ?? '') as ReportContent;
-const { name, version, at, lattice, counts, fields, colours, maps, lines, errors, configuration } = content;
+const { name, version, at, lattice, counts, fields, stepped, colours, lines, errors, configuration } = content;
+const maps = content.maps.map(inDrawingOrder);
 const byState = 'state';
 
 document.title = `${name} – atmos-fleet report`;
@@ -17,6 +18,9 @@ part('tiles').replaceChildren(...tilesOf(rows, counts));
 showBar(counts, rows);
 part('errors').replaceChildren(errorsTable(errors));
 part('configuration').textContent = configuration;
+part('outputs-note').textContent = content.leavesOutputsOut ? leftOutText : '';
+part('parallel-caption').textContent =
+  `All dimensions: a line a point, ${count(lines.dots.length)} of ${count(lines.rows)} points, some of each state; the rarest state is on top.`;
 for (const place of document.querySelectorAll<HTMLElement>('.scroll')) place.tabIndex = 0;
 
 const map = chartIn(part('map'));
@@ -38,8 +42,9 @@ function draw(): void {
   if (cells) {
     const index = colours.indexOf(colour.value);
     const field = fields.find((one) => one.name === colour.value);
-    map.setOption(cellsOption(cells, fields, { field, index }, look), { notMerge: true });
-    const text = `${count(cells.rows)} points: ${titleOf(cells.y.field)} over ${titleOf(cells.x.field)}, all others together`;
+    map.setOption(mapOption(cells, fields, { field, index }, look), { notMerge: true });
+    const over = stepped.filter((name) => name !== cells.x.field && name !== cells.y.field);
+    const text = describeMap(cells, { shape: 'cells', over, field });
     part('map-caption').textContent = text;
     part('map').setAttribute('aria-label', text);
   } else {
