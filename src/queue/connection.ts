@@ -70,7 +70,7 @@ export class Connection {
     readonly url: string,
     name: string,
     /** The prefix of the search's keys: in a Cluster it tells the node. */
-    prefix = '',
+    readonly prefix = '',
   ) {
     const options: RedisOptions = { ...addressOf(url, prefix), ...behaviour, connectionName: name };
     this.redis = new Redis({ ...options, replyMapping: 'legacy' });

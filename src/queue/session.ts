@@ -1,14 +1,20 @@
 import { Unavailable } from '../support/errors.js';
 import type { Connection, ScriptArgument, ScriptName } from './connection.js';
 import type { Keys } from './keys.js';
+import { otherData, refuseSeveralServers, type Server, serverOf } from './server.js';
+
+/** Between two looks at whether connections are spread over several servers, ms. */
+const suspectMs = 10_000;
 
 /**
  * A role's standing with one search on one Redis. The search has a generation: a token that a master published together with
- * the Redis process it was made on. Scripts refuse any other, and after each new connection the session looks whether it still
- * speaks to that process: a Redis that restarted with older data is left alone until a master has made it whole.
+ * the Redis process it was made on and the history of its data. Scripts refuse any other, and after each new connection the session
+ * looks whether it still speaks to that process and data: a Redis that restarted or failed back to older data is left alone until
+ * a master has made it whole. Whoever leases is told so by the script itself, as it may happen within a connection.
  */
 export class Session {
   private known: string | undefined;
+  private suspectedAt = Number.NEGATIVE_INFINITY;
 
   constructor(
     readonly connection: Connection,
@@ -24,23 +30,31 @@ export class Session {
   /** The generation that stands, checked once a connection. `Unavailable` while there is none. */
   async generation(): Promise<string> {
     if (this.known !== undefined) return this.known;
-    const [generation, runId] = await Promise.all([
+    const [generation, server] = await Promise.all([
       this.connection.ask((redis) => redis.hget(this.keys.search, 'generation')),
-      this.runId(),
+      this.server(),
     ]);
     if (!generation)
       throw new Unavailable(`search ${this.keys.prefix} is not open on this Redis; a sql-client-master opens it`);
-    if (!generation.endsWith(`@${runId}`)) {
-      throw new Unavailable(`Redis restarted; search ${this.keys.prefix} waits for a sql-client-master to check it`);
+    const trouble = otherData(generation, server);
+    if (trouble !== undefined) {
+      await this.suspectSeveral();
+      throw new Unavailable(`${trouble}; search ${this.keys.prefix} waits for a sql-client-master to check it`);
     }
     this.known = generation;
     return generation;
   }
 
-  /** Which Redis process this is. */
-  async runId(): Promise<string> {
-    const info = await this.connection.ask((redis) => redis.info('server'));
-    return /^run_id:(\w+)/m.exec(info)?.[1] ?? 'unknown';
+  /** What it speaks to. */
+  server(): Promise<Server> {
+    return serverOf(this.connection);
+  }
+
+  /** What looks like a restart may be one server of several behind a proxy: then waiting is in vain. */
+  private async suspectSeveral(): Promise<void> {
+    if (performance.now() - this.suspectedAt < suspectMs) return;
+    this.suspectedAt = performance.now();
+    await refuseSeveralServers(this.connection);
   }
 
   /** Runs a script that checks the generation, its first argument: the one that stands, or the one that the caller relies on. */

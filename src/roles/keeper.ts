@@ -2,6 +2,7 @@ import type { Ledger } from '../ledger/ledger.js';
 import { sourceOf } from '../queue/batches.js';
 import { proposalLists } from '../queue/keys.js';
 import { close, type Look, look } from '../queue/look.js';
+import { otherData, type Server } from '../queue/server.js';
 import { pause } from '../support/bell.js';
 import { admissionSize, admit } from './admission.js';
 import type { Member } from './member.js';
@@ -70,12 +71,12 @@ export class Keeper {
   /** One look at Redis and SQL: whole, or to be rebuilt; over, or to be closed. Answers whether it was found whole. */
   private async check(): Promise<boolean> {
     const { member, ledger } = this;
-    const [seen, recorded, runId] = await Promise.all([
+    const [seen, recorded, server] = await Promise.all([
       look(member.session),
       ledger.generation(),
-      member.session.runId(),
+      member.session.server(),
     ]);
-    const reason = this.rebuildNow ? 'asked for by --rebuild' : wrong(seen, recorded, runId);
+    const reason = this.rebuildNow ? 'asked for by --rebuild' : wrong(seen, recorded, server);
     if (reason !== undefined) {
       if (await this.rebuild(reason, seen.generation)) this.rebuildNow = false;
       return false;
@@ -166,9 +167,10 @@ class Damping {
 }
 
 /** Why Redis must be rebuilt; undefined: it is whole. */
-function wrong(seen: Look, recorded: string | undefined, runId: string): string | undefined {
+function wrong(seen: Look, recorded: string | undefined, server: Server): string | undefined {
   if (seen.generation === undefined) return recorded === undefined ? 'a new search' : 'Redis holds no generation';
-  if (!seen.generation.endsWith(`@${runId}`)) return 'Redis restarted';
+  const trouble = otherData(seen.generation, server);
+  if (trouble !== undefined) return trouble;
   if (seen.generation !== recorded) return 'Redis and SQL are of different generations';
   return seen.damage.length > 0 ? `Redis lost something: ${seen.damage.join('; ')}` : undefined;
 }

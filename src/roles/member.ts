@@ -5,6 +5,7 @@ import { blockSeconds, Connection } from '../queue/connection.js';
 import { beat, farewell, type RoleFacts, readKill } from '../queue/fleet.js';
 import { Keys, type SourceList } from '../queue/keys.js';
 import { Leases } from '../queue/leases.js';
+import { refuseSeveralServers, serverOf } from '../queue/server.js';
 import { Session } from '../queue/session.js';
 import { pause } from '../support/bell.js';
 import { Unavailable, UsageError } from '../support/errors.js';
@@ -159,7 +160,10 @@ export class Member {
   }
 
   private async checkServer(): Promise<void> {
-    const info = await this.session.connection.ask((redis) => redis.info());
+    const { connection } = this.session;
+    const [server, other] = await Promise.all([connection, this.waiting].map(serverOf));
+    if (server?.runId !== other?.runId) await refuseSeveralServers(connection);
+    const info = await connection.ask((redis) => redis.info());
     const policy = /^maxmemory_policy:(\S+)/m.exec(info)?.[1] ?? '';
     if (policy.startsWith('allkeys-')) {
       throw new UsageError(

@@ -1,9 +1,9 @@
-import { randomUUID } from 'node:crypto';
 import type { Ledger, PointRow } from '../ledger/ledger.js';
 import { reportLists } from '../queue/keys.js';
 import { look } from '../queue/look.js';
 import { decodeTravel, Malformed } from '../queue/messages.js';
 import { Rebuilding } from '../queue/rebuilding.js';
+import { newGeneration } from '../queue/server.js';
 import { pause } from '../support/bell.js';
 import type { Member } from './member.js';
 import { elementsOf, legible, missingProposals } from './proposals.js';
@@ -29,7 +29,7 @@ export async function rebuild(member: Member, ledger: Ledger, reason: string, se
     const forget = await enterRows(rebuilding, member, ledger);
     await proposeAside(rebuilding, member);
     const found = await proposeNeighbours(rebuilding, member, ledger);
-    const generation = `${randomUUID()}@${await member.session.runId()}`;
+    const generation = newGeneration(await member.session.server());
     await ledger.setGeneration(generation);
     await rebuilding.publish(generation, member.search.definition, member.search.leaseMs, forget);
     const seconds = (performance.now() - since) / 1000;

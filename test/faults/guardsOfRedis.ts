@@ -311,9 +311,30 @@ export const guardsOfRedis: readonly Guard[] = [
   {
     guard: 'a Redis that restarted is left alone, whatever it holds',
     file: 'queue/session.ts',
-    text: 'if (!generation.endsWith(',
-    without: 'if (!(runId + generation).startsWith(runId || ',
+    text: 'if (trouble !== undefined) {',
+    without: 'if (trouble === generation) {',
     test: 'integration/generation.test.ts > a Redis that was restarted with what it had > is left alone until a master has checked it',
+  },
+  {
+    guard: 'nothing is leased from data of another history than the generation names',
+    file: 'queue/lua/lease.lua',
+    text: 'if made_on and not string.find(',
+    without: 'if false and not string.find(',
+    test: 'integration/failback.test.ts > a Redis that was demoted, took older data and was promoted again > leases nothing, also to who speaks to it over the same connection',
+  },
+  {
+    guard: 'a Redis that took older data is left alone until a master has checked it',
+    file: 'queue/server.ts',
+    text: 'if (madeOn !== undefined && madeOn !== replicationId) return',
+    without: `if (madeOn === '') return`,
+    test: 'integration/failback.test.ts > a Redis that was demoted, took older data and was promoted again > leases nothing, also to who speaks to it over the same connection',
+  },
+  {
+    guard: 'a server that took the place of another is not taken for several',
+    file: 'queue/server.ts',
+    text: 'if (servers.size === reached.length && servers.size < 3) return;',
+    without: 'if (servers.size < 2) return;',
+    test: 'integration/failback.test.ts > connections that are spread over several servers > are told from one server, and from a server in the place of another',
   },
   {
     guard: 'Redis’s run id is compared once a connection',

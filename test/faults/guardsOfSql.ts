@@ -193,7 +193,7 @@ export const guardsOfSql: readonly Guard[] = [
   {
     guard: 'a master rebuilds a Redis that restarted',
     file: 'roles/keeper.ts',
-    text: `)) return 'Redis restarted';`,
+    text: 'if (trouble !== undefined) return trouble;',
     without: ')) return undefined;',
     test: 'integration/keeper.test.ts > a master rebuilds a Redis > that was restarted, though it has all that it had',
   },

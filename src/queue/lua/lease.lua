@@ -1,5 +1,6 @@
 -- Promise: leases the oldest points of main_Q to one worker: each leaves main_Q, enters processing_Q and gets a token and an
---          expiry on Redis's clock, in one step. Nothing is leased while the kill switch is on or reports pile up. Asked again
+--          expiry on Redis's clock, in one step. Nothing is leased while the kill switch is on or reports pile up, nor where the data
+--          is not of the history that the generation names: it may be older, and its points have run. Asked again
 --          with the same first token (the first reply was lost), it answers what those tokens still hold.
 -- KEYS:    search, main_Q, processing_Q, leases, leased, kill, complete0_sql_Q, complete1_sql_Q, error_sql_Q
 -- ARGV:    generation, token prefix, number of the first token, most points, milliseconds of the lease, most waiting reports
@@ -7,6 +8,10 @@
 local search, main, processing, leases, leased, kill = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5], KEYS[6]
 local prefix, number, most, lifetime = ARGV[2], tonumber(ARGV[3]), tonumber(ARGV[4]), tonumber(ARGV[5])
 if redis.call('HGET', search, 'generation') ~= ARGV[1] then return redis.error_reply('GENERATION changed') end
+local made_on = string.match(ARGV[1], '%.(%w+)@')
+if made_on and not string.find(redis.call('INFO', 'replication'), 'master_replid:' .. made_on, 1, true) then
+  return redis.error_reply('GENERATION of other data')
+end
 local asked = {}
 for i = 1, most do asked[i] = prefix .. (number + i - 1) end
 local held = redis.call('HMGET', leased, unpack(asked))
