@@ -7,7 +7,7 @@ import type { OneShot } from '../roles/oneShot.js';
 import { refuseOther } from '../roles/table.js';
 import { createSimulator } from '../simulators/index.js';
 import { messageOf, Unavailable } from '../support/errors.js';
-import { withoutPassword } from '../support/secrets.js';
+import { withoutPassword, withoutPasswords } from '../support/secrets.js';
 import { ledgerOf } from './ledger.js';
 import { withCommon } from './options.js';
 import { describeLattice } from './starter.js';
@@ -71,7 +71,7 @@ async function passes({ name, advice, look }: Check): Promise<boolean> {
     report(`ok     ${name}`, await look());
     return true;
   } catch (error) {
-    report(`WRONG  ${name}`, [withoutPassword(messageOf(error)), `-> ${advice}`]);
+    report(`WRONG  ${name}`, [withoutPasswords(messageOf(error)), `-> ${advice}`]);
     return false;
   }
 }

@@ -1,6 +1,6 @@
 import yargs, { type Argv } from 'yargs';
 import { KillSwitchOn, MachineFault, messageOf, Unavailable, UsageError } from '../support/errors.js';
-import { withoutPassword } from '../support/secrets.js';
+import { withoutPasswords } from '../support/secrets.js';
 import { Stopped } from '../support/stop.js';
 import { version } from '../support/version.js';
 import { complain, endWithOutput, isOutputClosed } from './terminal.js';
@@ -68,7 +68,7 @@ function exitStatusOf(error: unknown): number {
   if (error instanceof Stopped || isOutput) return 0;
   const isExpected = error instanceof UsageError || error instanceof Unavailable || error instanceof MachineFault;
   const text = isExpected || isOfSystem(error) ? messageOf(error) : ((error as Error)?.stack ?? messageOf(error));
-  complain(withoutPassword(text));
+  complain(withoutPasswords(text));
   if (error instanceof KillSwitchOn) return 3;
   return error instanceof UsageError ? 2 : 1;
 }

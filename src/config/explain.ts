@@ -1,4 +1,5 @@
 import type { z } from 'zod';
+import { closest } from '../support/closest.js';
 import { withoutPassword } from '../support/secrets.js';
 
 /** Where a value stands in the configuration, e.g. `['parameters', 'O2', 'step', 0, 'by']`. */
@@ -30,7 +31,8 @@ export function keyText(path: KeyPath): string {
 
 /** A value as it stands in a message: short, and without any password. */
 export function show(value: unknown): string {
-  const text = withoutPassword(typeof value === 'number' ? String(value) : (JSON.stringify(value) ?? String(value)));
+  const redact = (_: string, part: unknown) => (typeof part === 'string' ? withoutPassword(part) : part);
+  const text = typeof value === 'number' ? String(value) : (JSON.stringify(value, redact) ?? String(value));
   return text.length > shownCharacters ? `${text.slice(0, shownCharacters)}…` : text;
 }
 
@@ -46,6 +48,7 @@ function explain(issue: Issue): Problem[] {
     const known = issue.message.split(', ');
     return issue.keys.map((key) => ({ path: [...issue.path, key], message: unknownKey(key, known) }));
   }
+  if (issue.code === 'custom' && issue.params?.isSentence) return [{ path: issue.path, message: issue.message }];
   const isKind = issue.code === 'invalid_union' && issue.discriminator !== undefined;
   const found = isKind ? valueAt(issue.input, [issue.discriminator as string]) : issue.input;
   const state = found === undefined ? 'is missing' : `found ${show(found)}`;
@@ -53,7 +56,7 @@ function explain(issue: Issue): Problem[] {
 }
 
 function unknownKey(key: string, known: readonly string[]): string {
-  const meant = known.find((name) => distance(key.toLowerCase(), name.toLowerCase()) <= Math.min(2, name.length / 2));
+  const meant = closest(key, known);
   return meant === undefined
     ? `is no known key, wants one of ${known.join(', ')}`
     : `is no known key: did you mean ${meant}?`;
@@ -96,18 +99,4 @@ function amount(origin: string): string {
 
 function oneOf(values: readonly unknown[]): string {
   return values.length === 0 ? 'another kind of value' : values.map(String).join(' or ');
-}
-
-/** How many insertions, deletions and replacements make one word the other. */
-function distance(from: string, to: string): number {
-  let row = Array.from({ length: to.length + 1 }, (_, index) => index);
-  for (const [deleted, letter] of [...from].entries()) {
-    const next = [deleted + 1];
-    for (const [index, other] of [...to].entries()) {
-      const replaced = (row[index] as number) + (letter === other ? 0 : 1);
-      next.push(Math.min(replaced, (row[index + 1] as number) + 1, (next[index] as number) + 1));
-    }
-    row = next;
-  }
-  return row.at(-1) as number;
 }

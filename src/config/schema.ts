@@ -1,13 +1,6 @@
 import { z } from 'zod';
 import { simulatorSettings } from '../simulators/settings.js';
-import {
-  artifactsUrlWanted,
-  databaseUrlWanted,
-  isArtifactsUrl,
-  isDatabaseUrl,
-  isRedisUrl,
-  redisUrlWanted,
-} from './url.js';
+import { artifactsUrlWanted, databaseUrlProblem, isArtifactsUrl, redisUrlProblem } from './url.js';
 
 /** No timer of Node's may be set for longer than 2^31 ms; this stays below. */
 const longestSeconds = 2_000_000;
@@ -50,6 +43,13 @@ const range = z
   .strictObject({ min: number.optional(), max: number.optional() })
   .refine(({ min, max }) => (min ?? max ?? 0) <= (max ?? min ?? 0), 'a min that is not over max');
 
+/** The URL of a service; what is wrong with it is a sentence of its own. */
+const serviceUrl = (problemOf: (url: string) => string | undefined) =>
+  z.string().superRefine((url, context) => {
+    const message = problemOf(url);
+    if (message !== undefined) context.addIssue({ code: 'custom', message, params: { isSentence: true } });
+  });
+
 const cloudSqlWanted = 'project:region:instance';
 
 /** The whole configuration file, with every default there is. */
@@ -74,12 +74,10 @@ export const configurationFile = z.strictObject({
   artifacts: z
     .strictObject({ url: z.string().refine(isArtifactsUrl, artifactsUrlWanted).default('file:./results') })
     .prefault({}),
-  redis: z
-    .strictObject({ url: z.string().refine(isRedisUrl, redisUrlWanted).default('redis://127.0.0.1:6379') })
-    .prefault({}),
+  redis: z.strictObject({ url: serviceUrl(redisUrlProblem).default('redis://127.0.0.1:6379') }).prefault({}),
   database: z
     .strictObject({
-      url: z.string().refine(isDatabaseUrl, databaseUrlWanted).default('sqlite:./atmos-fleet.db'),
+      url: serviceUrl(databaseUrlProblem).default('sqlite:./atmos-fleet.db'),
       /** Reached by TLS through Google's connector; without a password in `url`, by IAM. */
       cloudSql: z
         .string(cloudSqlWanted)

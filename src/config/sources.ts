@@ -2,7 +2,7 @@ import { readFileSync } from 'node:fs';
 import { dirname, resolve } from 'node:path';
 import { type Document, LineCounter, parseDocument } from 'yaml';
 import { messageOf, UsageError } from '../support/errors.js';
-import { withoutPassword } from '../support/secrets.js';
+import { withoutPassword, withoutPasswords } from '../support/secrets.js';
 import { type KeyPath, keyText, show, valueAt } from './explain.js';
 
 export type Tree = { readonly [key: string]: unknown };
@@ -46,7 +46,7 @@ export function fileSource(path: string): Source {
 export function secretFrom(env: Environment, name: string): { name: string; value: string } | undefined {
   const path = env[`${name}_FILE`];
   if (env[name] && path) throw new UsageError(`${name} and ${name}_FILE are both set: wants one of them`);
-  if (env[name]) return { name, value: env[name] };
+  if (env[name]) return { name, value: env[name].trim() };
   if (!path) return undefined;
   try {
     return { name: `${name}_FILE`, value: readFileSync(path, 'utf8').trim() };
@@ -61,7 +61,7 @@ function parseFile(path: string): Tree {
   if (document.errors.length > 0) {
     const errors = document.errors.map(({ message, pos }) => {
       const { line, col } = lines.linePos(pos[0]);
-      return `${path}:${line}:${col}: no valid YAML: ${withoutPassword(message)}`;
+      return `${path}:${line}:${col}: no valid YAML: ${withoutPasswords(message)}`;
     });
     throw new UsageError(errors.join('\n'));
   }
@@ -74,7 +74,7 @@ function toValues(path: string, document: Document): unknown {
   try {
     return document.toJS();
   } catch (error) {
-    throw new UsageError(`${path}: no valid YAML: ${withoutPassword(messageOf(error))}`);
+    throw new UsageError(`${path}: no valid YAML: ${withoutPasswords(messageOf(error))}`);
   }
 }
 

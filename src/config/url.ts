@@ -1,21 +1,30 @@
 import { resolve } from 'node:path';
+import { databaseFileOptions, parseDatabaseUrl } from '../support/databaseAddress.js';
+import { UsageError } from '../support/errors.js';
 import { parseRedisUrl } from '../support/redisAddress.js';
 
-export { redisUrlWanted } from '../support/redisAddress.js';
-
-export const databaseUrlWanted =
-  'mysql://user@host:port/database, mysql://user@localhost/database?socketPath=/path/to.sock or sqlite:path';
 export const artifactsUrlWanted = 'file:path or gs://bucket/prefix';
 
 const pathUrl = /^(sqlite|file|unix|redis\+unix):(?:\/\/(?=\/))?(.+)$/;
 
-export function isRedisUrl(url: string): boolean {
-  return isPathUrl(url, ['unix', 'redis+unix']) || parseRedisUrl(url) !== undefined;
+/** What is wrong with a URL of Redis, as a sentence. */
+export function redisUrlProblem(url: string): string | undefined {
+  return isPathUrl(url, ['unix', 'redis+unix']) ? undefined : problemOf(() => parseRedisUrl(url));
 }
 
-export function isDatabaseUrl(url: string): boolean {
-  if (isPathUrl(url, ['sqlite'])) return url !== 'sqlite::memory:';
-  return hasHost(url, ['mysql:', 'mariadb:']) && /^\/[^/]+$/.test(new URL(url).pathname);
+/** What is wrong with a URL of a database, as a sentence. */
+export function databaseUrlProblem(url: string): string | undefined {
+  return problemOf(() => parseDatabaseUrl(url));
+}
+
+function problemOf(parse: () => unknown): string | undefined {
+  try {
+    parse();
+    return undefined;
+  } catch (error) {
+    if (error instanceof UsageError) return error.message;
+    throw error;
+  }
 }
 
 export function isArtifactsUrl(url: string): boolean {
@@ -24,7 +33,7 @@ export function isArtifactsUrl(url: string): boolean {
 
 /**
  * One form of each URL: a path (`sqlite:`, `file:`, `unix:`, `socketPath`) is absolute, a relative one being taken from
- * the folder, and so is `ca`; `mariadb:` becomes `mysql:`, `redis+unix:` becomes `unix:`.
+ * the folder, and so are the files of `ca` and `ssl-…`; `mariadb:` becomes `mysql:`, `redis+unix:` becomes `unix:`.
  */
 export function resolveUrl(url: string, folder: string): string {
   const [, scheme, path] = pathUrl.exec(url) ?? [];
@@ -34,20 +43,14 @@ export function resolveUrl(url: string, folder: string): string {
     return url.replace(/(?<=[?&]ca=)[^&]+/, absolute);
   }
   const plain = url.replace(/^mariadb:/, 'mysql:');
-  const socket = plain.startsWith('mysql:') ? new URL(plain).searchParams.get('socketPath') : null;
-  if (socket === null || socket.startsWith('/')) return plain;
+  if (!plain.startsWith('mysql:')) return plain;
   const resolved = new URL(plain);
-  resolved.searchParams.set('socketPath', resolve(folder, socket));
-  return resolved.href;
+  const relative = databaseFileOptions.filter((name) => /^[^/]/.test(resolved.searchParams.get(name) ?? ''));
+  for (const name of relative) resolved.searchParams.set(name, resolve(folder, resolved.searchParams.get(name) ?? ''));
+  return relative.length === 0 ? plain : resolved.href;
 }
 
 function isPathUrl(url: string, schemes: readonly string[]): boolean {
   const [, scheme] = pathUrl.exec(url) ?? [];
   return scheme !== undefined && schemes.includes(scheme);
-}
-
-function hasHost(url: string, schemes: readonly string[]): boolean {
-  if (!URL.canParse(url)) return false;
-  const { protocol, hostname } = new URL(url);
-  return schemes.includes(protocol) && hostname !== '';
 }

@@ -1,10 +1,11 @@
 import knex, { type Knex } from 'knex';
-import mysql from 'mysql2';
 import { pause } from '../support/bell.js';
-import { Refused, Unavailable, UsageError } from '../support/errors.js';
+import { type DatabaseAddress, parseDatabaseUrl } from '../support/databaseAddress.js';
+import { messageOf, Refused, Unavailable, UsageError } from '../support/errors.js';
 import { inTime } from '../support/patience.js';
-import { type CloudSqlInstance, cloudSqlConnector, cloudSqlStream } from './cloudSql.js';
+import { cloudSqlConnector } from './cloudSql.js';
 import { databaseFailure, databaseText } from './failures.js';
+import { mysqlClient } from './mysql.js';
 import { createFile, sqliteClient } from './sqlite.js';
 
 /** Milliseconds that one statement may take; passes over the whole table are read in pages. */
@@ -16,24 +17,31 @@ const silent = { warn: () => {}, error: () => {}, deprecate: () => {}, debug: ()
 
 /** A handle on MySQL, MariaDB or SQLite. Nothing is connected before the first statement. */
 export function connectDatabase(url: string, connector = cloudSqlConnector): Knex {
-  if (url.startsWith('sqlite:')) {
+  const address = addressOf(url);
+  if (address.kind === 'sqlite') {
     return knex({
       client: sqliteClient(),
       log: silent,
-      connection: { filename: url.slice('sqlite:'.length) },
+      connection: { filename: address.file },
       useNullAsDefault: true,
       pool: { min: 0, max: 1, afterCreate: prepareSqlite },
     });
   }
-  if (!/^(mysql|mariadb):/.test(url)) throw new UsageError(`database.url: wants mysql:, mariadb: or sqlite:`);
-  const instance = instanceIn(url);
   return knex({
-    client: 'mysql2',
+    client: mysqlClient(address, connector),
     log: silent,
-    connection: instance ? throughCloudSql(url, instance, connector) : mysqlSettings(url),
+    connection: { database: address.database }, // Each new connection has settings of its own.
     pool: { min: 0, max: 4 },
     acquireConnectionTimeout: 10_000,
   });
+}
+
+function addressOf(url: string): DatabaseAddress {
+  try {
+    return parseDatabaseUrl(url);
+  } catch (error) {
+    throw new UsageError(`database.url: ${messageOf(error)}`);
+  }
 }
 
 /** Creates SQLite's file where it is absent; a database of MySQL's has to be there. */
@@ -43,7 +51,7 @@ export function createDatabase(db: Knex): void {
 
 /** MySQL or MariaDB, not SQLite. */
 export function isMysql(db: Knex): boolean {
-  return db.client.config.client === 'mysql2';
+  return db.client.driverName === 'mysql2';
 }
 
 /** Waits for writers of other processes; commits are safe on disk. */
@@ -59,42 +67,6 @@ function prepareSqlite(
   } catch (error) {
     done(error as Error, connection);
   }
-}
-
-function instanceIn(url: string): CloudSqlInstance | undefined {
-  const { searchParams, password } = new URL(url);
-  const name = searchParams.get('cloudSql');
-  return name ? { name, ipType: searchParams.get('ipType') ?? 'PUBLIC', byIam: password === '' } : undefined;
-}
-
-/** Settings that each new connection asks for. */
-function throughCloudSql(url: string, instance: CloudSqlInstance, connect: typeof cloudSqlConnector) {
-  let connector: ReturnType<typeof cloudSqlConnector> | undefined;
-  return async () => {
-    connector ??= connect();
-    const { stream } = await cloudSqlStream(instance, await connector);
-    return { ...mysqlSettings(url), stream } as Knex.MySql2ConnectionConfig;
-  };
-}
-
-function mysqlSettings(url: string): Knex.MySql2ConnectionConfig {
-  const { hostname, port, username, password, pathname, searchParams } = new URL(url);
-  const socketPath = searchParams.get('socketPath');
-  return {
-    ...(socketPath ? { socketPath } : { host: hostname, port: Number(port || 3306) }),
-    user: decodeURIComponent(username),
-    password: decodeURIComponent(password),
-    database: decodeURIComponent(pathname.slice(1)),
-    ...(searchParams.get('ssl') ? { ssl: { rejectUnauthorized: searchParams.get('ssl') !== 'unverified' } } : {}),
-    charset: 'utf8mb4',
-    timezone: 'Z',
-    dateStrings: true,
-    flags: '-FOUND_ROWS', // rows that a statement leaves as they are do not count as changed
-    connectTimeout: 10_000,
-    // Statements that carry their values are not searched for placeholders.
-    queryFormat: (sql: string, values: Parameters<typeof mysql.format>[1][] = []) =>
-      values.length === 0 ? sql : mysql.format(sql, values),
-  } as Knex.MySql2ConnectionConfig;
 }
 
 /** Statements that hang are not waited for. */

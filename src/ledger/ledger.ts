@@ -3,7 +3,7 @@ import type { Knex } from 'knex';
 import { isoNow } from '../support/clock.js';
 import { Unavailable, UsageError } from '../support/errors.js';
 import { ask, askInTime, connectDatabase, createDatabase, disconnect, hasTable, isMysql } from './connect.js';
-import { Facts } from './facts.js';
+import { Facts, refuseEscaped } from './facts.js';
 import { clip, inStatements, literal, type SqlValue, timeOf } from './literals.js';
 import type { Counts, ErrorChoice, NewRow, PointRow, RawRow, RunningRow, SettledRow, State } from './rows.js';
 import { tidy } from './rows.js';
@@ -75,6 +75,7 @@ export class Ledger {
     await this.facts.write('schema_version', String(schemaVersion), 'keep');
     await this.facts.write('incarnation', randomUUID(), 'keep');
     await this.facts.write('fingerprint', fingerprint, 'keep');
+    await this.facts.repair('fingerprint');
     await createPointTable(this.db, this.table, this.parameters);
     if (Number(await this.facts.read('schema_version')) < schemaVersion) await this.update(fingerprint);
     await this.open();
@@ -122,6 +123,7 @@ export class Ledger {
     if (fingerprint === undefined || incarnation === undefined) {
       throw new Unavailable(`table ${this.table} is being created; sql-client -c ends it`);
     }
+    refuseEscaped(fingerprint, this.table);
     this.incarnation = incarnation;
     return fingerprint;
   }

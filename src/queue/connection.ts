@@ -4,7 +4,7 @@ import { readFileSync } from 'node:fs';
 import { Redis, type RedisOptions } from 'ioredis';
 import { messageOf, Refused, Unavailable, UsageError } from '../support/errors.js';
 import { inTime } from '../support/patience.js';
-import { parseRedisUrl, type RedisAddress, redisUrlWanted } from '../support/redisAddress.js';
+import { parseRedisUrl, type RedisAddress } from '../support/redisAddress.js';
 import { withoutPassword } from '../support/secrets.js';
 import { clusterConnector } from './cluster.js';
 import { redisFailure, replyCode, replyText } from './failures.js';
@@ -183,8 +183,7 @@ const behaviour: RedisOptions = {
 
 /** How ioredis reaches what a URL names. */
 function addressOf(url: string, key: string): RedisOptions {
-  const address = parseRedisUrl(url);
-  if (!address) throw new UsageError(`redis.url: found ${withoutPassword(url)}, wants ${redisUrlWanted}`);
+  const address = readUrl(url);
   const { kind, hosts, socket, db, username, password } = address;
   const common: RedisOptions = {
     db,
@@ -197,6 +196,14 @@ function addressOf(url: string, key: string): RedisOptions {
     return { ...common, Connector: clusterConnector({ hosts, options: { ...common, ...behaviour }, key }) };
   if (kind === 'sentinel') return { ...common, ...sentinelsOf(address) };
   return { ...common, ...hosts[0] };
+}
+
+function readUrl(url: string): RedisAddress {
+  try {
+    return parseRedisUrl(url);
+  } catch (error) {
+    throw new UsageError(`redis.url: ${messageOf(error)}`);
+  }
 }
 
 function tlsOf({ tls, ca }: RedisAddress): RedisOptions {

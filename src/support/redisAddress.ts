@@ -1,3 +1,5 @@
+import { decodePart, notOfForm, refuseUnknownOptions } from './urls.js';
+
 /** Where a Redis is: one server, the master that Sentinels name, or the node of a Cluster that holds a search. */
 export interface RedisAddress {
   kind: 'server' | 'sentinel' | 'cluster';
@@ -18,28 +20,26 @@ export interface RedisAddress {
   ca?: string;
 }
 
-export const redisUrlWanted =
-  'redis://host:port, redis+sentinel://host:port,host:port/master, redis+cluster://host:port,host:port ' +
-  '(rediss instead of redis for TLS) or unix:/path/to.sock';
+const form = 'redis://host:port';
+const otherForms =
+  'redis+sentinel://host:port,host:port/master, redis+cluster://host:port,host:port ' +
+  '(rediss instead of redis for TLS), unix:/path/to.sock';
 
 const shape =
   /^redis(?<tls>s)?(?:\+(?<kind>sentinel|cluster))?:\/\/(?:(?<user>[^:@/?#]*)(?::(?<password>[^@/?#]*))?@)?(?<hosts>[^@/?#]+)(?<path>\/[^?#]*)?(?:\?(?<query>[^#]*))?$/;
 const hostShape = /^(?:\[([0-9a-f:.]+)\]|([^:[\]\s]+))(?::(\d{1,5}))?$/i;
-const queryNames = new Set(['ca', 'sentinelUsername', 'sentinelPassword']);
+const optionNames = ['ca', 'sentinelUsername', 'sentinelPassword'];
 
-/** Reads `redis:`, `rediss:` and `unix:` URLs; undefined where it is none of them. */
-export function parseRedisUrl(url: string): RedisAddress | undefined {
+/** Reads `redis:`, `rediss:` and `unix:` URLs. Throws a `UsageError` whose message follows the name of the URL's key. */
+export function parseRedisUrl(url: string): RedisAddress {
   const [, socket, socketDb] = /^(?:redis\+)?unix:(?:\/\/)?(\/[^?]*)(?:\?db=(\d+))?$/.exec(url) ?? [];
-  try {
-    if (socket)
-      return { kind: 'server', hosts: [], socket: decodeURIComponent(socket), db: Number(socketDb ?? 0), tls: false };
-    const parts = shape.exec(url)?.groups;
-    return parts && fromParts(parts);
-  } catch (error) {
-    // What is not percent-encoded well is no URL.
-    if (error instanceof URIError) return undefined;
-    throw error;
+  if (socket) {
+    return { kind: 'server', hosts: [], socket: decodePart(socket, 'path'), db: Number(socketDb ?? 0), tls: false };
   }
+  const parts = shape.exec(url)?.groups;
+  const address = parts && fromParts(parts);
+  if (!address) throw notOfForm(url, form, otherForms);
+  return address;
 }
 
 function fromParts({
@@ -52,10 +52,14 @@ function fromParts({
   query = '',
 }: Record<string, string | undefined>) {
   const found = hosts.split(',').map((host) => parseHost(host, kind === 'sentinel' ? 26_379 : 6379));
-  const segments = path.split('/').slice(1).map(decodeURIComponent);
+  const segments = path
+    .split('/')
+    .slice(1)
+    .map((part) => decodePart(part, 'path'));
   const master = kind === 'sentinel' ? segments.shift() : undefined;
   const db = Number(segments.shift() || 0);
   const options = new URLSearchParams(query);
+  refuseUnknownOptions(options, optionNames);
   const fine =
     found.every((host) => host !== undefined) &&
     (kind !== 'server' || found.length === 1) &&
@@ -63,8 +67,7 @@ function fromParts({
     Number.isInteger(db) &&
     db >= 0 &&
     segments.length === 0 &&
-    (kind !== 'cluster' || db === 0) &&
-    [...options.keys()].every((name) => queryNames.has(name));
+    (kind !== 'cluster' || db === 0);
   if (!fine) return undefined;
   return {
     kind: kind as RedisAddress['kind'],
@@ -72,8 +75,8 @@ function fromParts({
     db,
     tls: tls !== undefined,
     ...(master ? { master } : {}),
-    ...(user ? { username: decodeURIComponent(user) } : {}),
-    ...(password ? { password: decodeURIComponent(password) } : {}),
+    ...(user ? { username: decodePart(user, 'user') } : {}),
+    ...(password ? { password: decodePart(password, 'password') } : {}),
     ...Object.fromEntries(options),
   };
 }

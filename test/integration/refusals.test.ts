@@ -111,3 +111,23 @@ test('a role that has served waits for a password that is wrong now, and goes on
     expect(await role.exited, role.stderr).toEqual({ status: 0, signal: null });
   }
 });
+
+test.each([
+  [
+    'REDIS_URL',
+    '127.0.0.1:6379',
+    /^REDIS_URL: expected redis:\/\/host:port, got 127\.0\.0\.1:6379; other forms: redis\+sentinel:\S+, redis/,
+  ],
+  ['REDIS_URL', 'redis://:a-secret%@127.0.0.1', /^REDIS_URL: the password has a % that is not an escape: write %25$/],
+  [
+    'DATABASE_URL',
+    'mysql://u:a-secret%@127.0.0.1/db',
+    /^DATABASE_URL: the password has a % that is not an escape: write %25$/,
+  ],
+  ['DATABASE_URL', 'mysql://u:a-secret@h/db?tls=1', /^DATABASE_URL: unknown option tls: known are ssl-mode, /],
+])('%s=%s is wrong usage, in one sentence', async (variable, url, sentence) => {
+  const { config } = planeFleet(await startRedis(), 'usage');
+  const { status, stderr } = await runRole('status', [], { config, env: { [variable]: url } });
+  expect([status, stderr.trimEnd()]).toEqual([2, expect.stringMatching(sentence)]);
+  expect(stderr).not.toContain('a-secret');
+});

@@ -166,12 +166,17 @@ describe('sources', () => {
     const env = { REDIS_URL: 'http://host', DATABASE_URL: 'mysql://user:s3cret@host/' };
     const flags = { lease: { seconds: 0 }, serch: { reach: 1 } };
     expect(refusal(content, { env, flags })).toEqual([
-      'REDIS_URL: found "http://host", wants redis://host:port, redis+sentinel://host:port,host:port/master, redis+cluster://host:port,host:port (rediss instead of redis for TLS) or unix:/path/to.sock',
-      'DATABASE_URL: found "mysql://user:***@host/", wants mysql://user@host:port/database, ' +
-        'mysql://user@localhost/database?socketPath=/path/to.sock or sqlite:path',
+      'REDIS_URL: expected redis://host:port, got http://host; other forms: redis+sentinel://host:port,host:port/master, redis+cluster://host:port,host:port (rediss instead of redis for TLS), unix:/path/to.sock',
+      'DATABASE_URL: expected mysql://user@host:port/database, got mysql://user:***@host/; other forms: mysql://user@localhost/database?socketPath=/path/to.sock, sqlite:path',
       '--lease.seconds: found 0, wants seconds from 1 to 2000000',
       '--serch: is no known key: did you mean search?',
     ]);
+  });
+
+  test('lose the newline at the end of a secret, as files do', () => {
+    const env = { REDIS_URL: 'redis://:s3cret@host\n', DATABASE_URL: 'mysql://user:s3cret@host/db\r\n' };
+    const { redis, database } = load(content, { env });
+    expect([redis.url, database.url]).toEqual(['redis://:s3cret@host', 'mysql://user:s3cret@host/db']);
   });
 
   test('do not say a thing twice', () => {
@@ -258,14 +263,14 @@ const refused: [string, Record<string, unknown>, string[]][] = [
     'another queue',
     { redis: { url: 'amqp://host' } },
     [
-      'redis.url: found "amqp://host", wants redis://host:port, redis+sentinel://host:port,host:port/master, redis+cluster://host:port,host:port (rediss instead of redis for TLS) or unix:/path/to.sock',
+      'redis.url: expected redis://host:port, got amqp://host; other forms: redis+sentinel://host:port,host:port/master, redis+cluster://host:port,host:port (rediss instead of redis for TLS), unix:/path/to.sock',
     ],
   ],
   [
     'a database in memory',
     { database: { url: 'sqlite::memory:' } },
     [
-      'database.url: found "sqlite::memory:", wants mysql://user@host:port/database, mysql://user@localhost/database?socketPath=/path/to.sock or sqlite:path',
+      'database.url: expected mysql://user@host:port/database, got sqlite::memory:; other forms: mysql://user@localhost/database?socketPath=/path/to.sock, sqlite:path',
     ],
   ],
   [
@@ -292,7 +297,7 @@ const refused: [string, Record<string, unknown>, string[]][] = [
     'a password for SQL',
     { database: { url: 'mysql://user:s3/cr@et@host/db' } },
     [
-      'database.url: found "mysql://user:***@host/db", wants mysql://user@host:port/database, mysql://user@localhost/database?socketPath=/path/to.sock or sqlite:path',
+      'database.url: expected mysql://user@host:port/database, got mysql://user:***@host/db; other forms: mysql://user@localhost/database?socketPath=/path/to.sock, sqlite:path. In a password write / as %2F, ? as %3F, # as %23 and @ as %40',
       'database.url: found a password in mysql://user:***@host/db, wants none here: give the URL in DATABASE_URL, or in a file that DATABASE_URL_FILE names',
     ],
   ],

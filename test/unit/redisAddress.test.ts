@@ -1,7 +1,8 @@
 import { expect, test } from 'vitest';
 import { resolveUrl } from '../../src/config/url.js';
+import { UsageError } from '../../src/support/errors.js';
 import { parseRedisUrl } from '../../src/support/redisAddress.js';
-import { withoutPassword } from '../../src/support/secrets.js';
+import { withoutPassword, withoutPasswords } from '../../src/support/secrets.js';
 
 test.each([
   ['redis://localhost', { kind: 'server', hosts: [{ host: 'localhost', port: 6379 }], db: 0, tls: false }],
@@ -54,7 +55,36 @@ test.each([
   'redis+other://a',
   'http://a',
 ])('%s is none', (url) => {
-  expect(parseRedisUrl(url)).toBeUndefined();
+  expect(() => parseRedisUrl(url)).toThrow(UsageError);
+});
+
+test.each([
+  ['127.0.0.1:6379', /^expected redis:\/\/host:port, got 127\.0\.0\.1:6379; other forms: redis\+sentinel:/],
+  ['redis://:p%@h', /^the password has a % that is not an escape: write %25$/],
+  ['redis://:a/b#c@h', /got redis:\/\/:\*\*\*@h; .*In a password write \/ as %2F/],
+  ['rediss://h?cafile=x', /^unknown option cafile: known are ca, sentinelUsername, sentinelPassword$/],
+  ['redis+sentinel://h/m?sentinelPasword=x', /^unknown option sentinelPasword: did you mean sentinelPassword\?$/],
+])('what is wrong with %s is a sentence', (url, sentence) => {
+  expect(() => parseRedisUrl(url)).toThrow(sentence);
+});
+
+test.each([
+  ['redis://u:p@h:6379/1', 'redis://u:***@h:6379/1'],
+  ['redis://u:p/x#y?z@w@h', 'redis://u:***@h'],
+  ['u:p@h', 'u:***@h'],
+  ['redis://u:forgotten', 'redis://u:***'],
+  ['redis://host:6379', 'redis://host:6379'],
+  ['redis://[::1]:6379', 'redis://[::1]:6379'],
+  ['127.0.0.1:6379', '127.0.0.1:6379'],
+  ['mysql://u@h/db', 'mysql://u@h/db'],
+  ['mysql://u:p@[::1]:3306/db?ssl-mode=REQUIRED', 'mysql://u:***@[::1]:3306/db?ssl-mode=REQUIRED'],
+])('%s is shown as %s', (url, shown) => {
+  expect(withoutPassword(url)).toBe(shown);
+});
+
+test('text keeps its examples of URLs, and loses passwords', () => {
+  const examples = 'redis://host:port, redis+sentinel://host:port,host:port/master or mysql://user@host:port/database';
+  expect(withoutPasswords(`wants ${examples}, got redis://u:p@h`)).toBe(`wants ${examples}, got redis://u:***@h`);
 });
 
 test('several hosts are no password, and passwords of Sentinels are not shown', () => {
