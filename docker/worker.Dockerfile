@@ -1,7 +1,7 @@
 # The worker in a simulator's own image, which it runs with the sandbox `local`; after docker/Dockerfile:
-#   docker build -f docker/worker.Dockerfile --build-arg SIMULATOR=gcr.io/i-agility-205814/pyatmos_docker -t pyatmos_worker .
+#   docker build -f docker/worker.Dockerfile --build-arg SIMULATOR=us-docker.pkg.dev/my-project/fleet/pyatmos -t pyatmos_worker .
 ARG FLEET=atmos-fleet
-ARG SIMULATOR=gcr.io/i-agility-205814/pyatmos_docker
+ARG SIMULATOR=us-docker.pkg.dev/my-project/fleet/pyatmos
 
 FROM ${FLEET} AS fleet
 USER root

@@ -28,7 +28,7 @@ const simulators: Record<Kind, string> = {
   sandbox: { kind: local } # or { kind: docker, image: my-model:1.0, memory: 2g, cpus: 1 }`,
   atmos: `simulator:
   kind: atmos # photochemistry, then climate, each point warm-started from the one that led to it
-  sandbox: { kind: docker, image: gcr.io/i-agility-205814/pyatmos_docker, memory: 2g, cpus: 1 } # or { kind: local, directory: /code/atmos }`,
+  sandbox: { kind: docker, image: us-docker.pkg.dev/my-project/fleet/pyatmos, memory: 2g, cpus: 1 } # or { kind: local, directory: /code/atmos }`,
 };
 
 /** A configuration with a word on everything that one may want to change. */
