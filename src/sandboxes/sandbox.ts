@@ -80,8 +80,8 @@ export interface Sandbox {
    */
   prepare(signal?: AbortSignal): Promise<void>;
   /**
-   * Works in the slot's cell, kept warm from one use to the next, and replaced after a use that threw or discarded it.
-   * Its directory is empty, or holds the simulator's `checkout` where the sandbox has one, as the last use left it.
+   * Works in the slot's cell, kept warm from one use to the next, and replaced after a use that threw or discarded it, or
+   * whose traces cannot be cleared. Its directory is empty, or holds the simulator's `checkout` where the sandbox has one.
    */
   use<T>(slot: number, work: (cell: Cell) => Promise<T>): Promise<T>;
   /** Ends all cells. */

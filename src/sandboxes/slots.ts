@@ -29,7 +29,7 @@ export class Slots {
       throw error;
     }
     // A result need not wait until its cell is ready for the next.
-    if (cell.usable && !this.closed && !this.warm.has(slot)) this.warm.set(slot, this.settled(cell));
+    if (cell.usable && !this.closed && !this.warm.has(slot)) this.warm.set(slot, this.settled(cell, slot));
     else await this.end(cell);
     return value;
   }
@@ -53,11 +53,12 @@ export class Slots {
     return this.make(slot);
   }
 
-  /** The cell, ready for its next use; undefined, and ended, if it cannot be, whatever the reason. */
-  private async settled(cell: KeptCell): Promise<KeptCell | undefined> {
+  /** The cell, cleared for the slot's next use, or another where it cannot be; undefined where there is none to be had now. */
+  private async settled(cell: KeptCell, slot: number): Promise<KeptCell | undefined> {
     if (await cell.settle().catch(() => false)) return cell;
     await this.end(cell);
-    return undefined;
+    if (this.closed || this.fault !== undefined) return undefined;
+    return this.make(slot).catch(() => undefined); // the next use tries again, and tells
   }
 
   private async end(cell: KeptCell): Promise<void> {

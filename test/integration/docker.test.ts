@@ -14,9 +14,10 @@ import type { Cell, Execution } from '../../src/sandboxes/sandbox.js';
 import { createSimulator } from '../../src/simulators/index.js';
 import { simulatorSettings } from '../../src/simulators/settings.js';
 import { MachineFault } from '../../src/support/errors.js';
+import { thisProcess } from '../../src/support/owner.js';
 import { certificates } from '../support/certificates.js';
 import { temporaryDirectory } from '../support/directories.js';
-import { busyboxImage, containersOf, dockerEngine, importImage } from '../support/docker.js';
+import { busyboxImage, containersOf, dockerEngine, imageWith, importImage, programFiles } from '../support/docker.js';
 import { EngineProxy } from '../support/engineProxy.js';
 import { registryWith } from '../support/registry.js';
 
@@ -150,6 +151,88 @@ describe('a container', () => {
     const { status, remark } = await sandbox.use(0, (cell) => run(cell, 'kill -9 -1; sleep 600'));
     expect({ status, remark }).toEqual({ status: 137, remark: 'its container ended with it, with status 137' });
     expect(await outputOf(sandbox, 'echo fine')).toBe('fine');
+  });
+});
+
+describe('what a run leaves', () => {
+  const perl = 'atmos-fleet-test/perl:local';
+  beforeAll(async () => {
+    await imageWith(perl, await programFiles('/usr/bin/perl'));
+  });
+
+  /** Everything that a run can see of one before, in a container that nothing has run in: headers, and itself. */
+  const look = [
+    'cat /proc/sysvipc/*',
+    'find / -path "/proc/[0-9]*" -prune -o -name "*trace*" -print 2>/dev/null',
+    'ls -lan /fleet /tmp /dev/shm /dev/mqueue | grep -v " \\.\\.$" | cut -c 1-40',
+    'ps | grep -c "[s]leep"',
+  ].join('; ');
+
+  it.each([
+    ['a file in every directory', 'for at in $(find / -type d 2>/dev/null); do touch $at/trace; done', true],
+    ['names that are awkward', 'cd /dev/shm; touch -- "-trace" ".trace" "a trace" "trace\n"', true],
+    ['a pipe and a link', 'mkfifo /dev/shm/trace; ln -s /bin /tmp/trace', true],
+    ['a POSIX semaphore', 'head -c 32 /dev/zero >/dev/shm/sem.trace; chmod 0 /dev/shm/sem.trace', true],
+    ['a POSIX message queue', 'touch /dev/mqueue/trace', true],
+    [
+      'a directory shut to its owner',
+      'mkdir -p /tmp/trace/inner; touch /tmp/trace/inner/trace; chmod 0 /tmp/trace',
+      false,
+    ],
+    ['System V shared memory', "perl -e 'shmget(7, 4096, 01600) // die $!'", false],
+    ['System V semaphores', "perl -e 'semget(7, 1, 01600) // die $!'", false],
+    ['a System V message queue', "perl -e 'msgget(7, 01600) // die $!'", false],
+    ['a process', '(setsid env -i /bin/sleep 600 >/dev/null 2>&1 &)', false],
+  ])('is gone for the next: %s', async (_, leave, stays) => {
+    const sandbox = sandboxWith({ image: perl });
+    await sandbox.prepare();
+    const seen = () =>
+      sandbox.use(0, async (cell) => ({ log: (await run(cell, look)).log, at: (await containersOf())[0]?.Id }));
+    const before = await seen();
+    await sandbox.use(0, async (cell) => expect(await run(cell, `${leave}; true`)).toMatchObject({ status: 0 }));
+    const after = await seen();
+    expect(after.log).toBe(before.log);
+    expect(after.at === before.at).toBe(stays);
+  });
+
+  it('is gone with its container where it cannot be told what that is', async () => {
+    const declared = await imageWith(
+      'atmos-fleet-test/volume:local',
+      [{ name: '/data/given', content: 'given', mode: 0o666 }],
+      ['VOLUME /data'],
+    );
+    const traced = async (sandbox: DockerSandbox, place: string) => {
+      await sandbox.prepare();
+      for (let use = 0; use < 2; use++)
+        expect(await outputOf(sandbox, `ls ${place}; touch ${place}/trace`)).toBe('given');
+    };
+    await traced(sandboxWith({ image: declared, user: '0' }), '/data');
+    const checkout = new DockerSandbox(options({ image: declared, user: '0' }), '/data');
+    onTestFinished(() => checkout.close());
+    await traced(checkout, '/data');
+    const root = sandboxWith({ user: '0' });
+    await root.prepare();
+    for (let use = 0; use < 2; use++)
+      expect(await outputOf(root, 'ls /dev/trace; touch /dev/trace')).toMatch(/No such file/);
+  });
+
+  it('takes the volumes of its image with it, and those that an engine forgot', async () => {
+    const volumes = async () => (await engine.listVolumes({ filters: { label: [ownerLabel] } })).Volumes;
+    const owned = async (owner: string) => (await volumes()).filter(({ Labels }) => Labels[ownerLabel] === owner);
+    const declared = await imageWith('atmos-fleet-test/volume:local', [], ['VOLUME /data', 'VOLUME /tmp/']);
+    const sandbox = sandboxWith({ image: declared });
+    await sandbox.prepare();
+    await sandbox.use(0, async () => expect(await owned(thisProcess)).toHaveLength(2));
+    await sandbox.close();
+    expect(await owned(thisProcess)).toEqual([]);
+    const ended = thisProcess.replace(/\d+$/, '1');
+    await engine.createVolume({ Labels: { [ownerLabel]: ended } });
+    await engine.createVolume({ Labels: { [ownerLabel]: thisProcess } });
+    await sandboxWith().prepare();
+    expect(await owned(ended)).toEqual([]);
+    const [kept, ...others] = await owned(thisProcess);
+    expect(others).toEqual([]);
+    await engine.getVolume(kept?.Name ?? '').remove();
   });
 });
 

@@ -31,6 +31,11 @@ export function dockerEngine(): Promise<Docker> {
 export async function busyboxImage(): Promise<string> {
   const engine = await dockerEngine();
   if (await isThere(engine, busyboxTag)) return busyboxTag;
+  return imageWith(busyboxTag);
+}
+
+/** An image of BusyBox, other files and what a Dockerfile would say after that, e.g. `VOLUME /data`. */
+export async function imageWith(tag: string, files: File[] = [], instructions: string[] = []): Promise<string> {
   const archive = pack();
   archive.entry({ name: 'bin/busybox', mode: 0o755 }, await readFile(await busybox()));
   const { stdout } = await run('busybox', ['--list']);
@@ -39,8 +44,23 @@ export async function busyboxImage(): Promise<string> {
   }
   archive.entry({ name: 'tmp', type: 'directory', mode: 0o1777 });
   archive.entry({ name: 'etc/passwd' }, 'root:x:0:0:root:/:/bin/sh\nnobody:x:65534:65534:nobody:/:/bin/sh\n');
-  await importImage(engine, archive, busyboxTag);
-  return busyboxTag;
+  for (const { name, content, mode = 0o755 } of files) archive.entry({ name: name.slice(1), mode }, content);
+  await importImage(await dockerEngine(), archive, tag, instructions);
+  return tag;
+}
+
+/** A program of this machine with the libraries that it needs. */
+export async function programFiles(program: string): Promise<File[]> {
+  const { stdout } = await run('ldd', [program]);
+  const libraries = [...stdout.matchAll(/(\/\S+) \(0x/g)].map(([, path]) => path as string);
+  return Promise.all([program, ...libraries].map(async (name) => ({ name, content: await readFile(name) })));
+}
+
+interface File {
+  /** An absolute path. */
+  name: string;
+  content: string | Buffer;
+  mode?: number;
 }
 
 /** The stand-in for Atmos, built as it is for anybody. */
@@ -64,12 +84,17 @@ export async function containersOf(owner = thisProcess): Promise<Docker.Containe
   return (await dockerEngine()).listContainers({ all: true, filters });
 }
 
-export async function importImage(engine: Docker, archive: Pack, tag: string): Promise<void> {
+export async function importImage(
+  engine: Docker,
+  archive: Pack,
+  tag: string,
+  instructions: string[] = [],
+): Promise<void> {
   archive.finalize();
   const [repo, version] = tag.split(':');
   // The types know of a file name only.
   const body = Readable.from(archive) as unknown as string;
-  await succeeded(await engine.importImage(body, { repo, tag: version }));
+  await succeeded(await engine.importImage(body, { repo, tag: version, changes: instructions }));
 }
 
 async function succeeded(progress: NodeJS.ReadableStream): Promise<void> {

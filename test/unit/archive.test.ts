@@ -36,7 +36,14 @@ it('an archive gives the files that are wanted, and keeps no others', async () =
 /** A cell of an engine that answers as told. */
 function cellWith(engine: Partial<Docker.Container>): DockerCell {
   const container = { wait: () => new Promise(() => {}), ...engine } as Docker.Container;
-  const options = { directory: '/fleet', checkout: false, warm: true, image: 'model', memory: 2 ** 26 };
+  const options = {
+    directory: '/fleet',
+    checkout: false,
+    clearable: true,
+    warm: true,
+    image: 'model',
+    memory: 2 ** 26,
+  };
   return new DockerCell(container, new PassThrough(), options);
 }
 

@@ -63,6 +63,14 @@ describe('the slots of a sandbox', () => {
     expect(made.map(({ ended }) => ended)).toEqual([true, false]);
   });
 
+  it('have another cell ready before the next use where one cannot be cleared', async () => {
+    const { made, slots: of } = slots();
+    await of.use(0, async (cell) => Object.assign(cell, { settle: async () => false }));
+    await expect.poll(() => made.map(({ ended }) => ended)).toEqual([true, false]);
+    await of.use(0, async (cell) => expect(cell).toBe(made[1]));
+    expect(made).toHaveLength(2);
+  });
+
   it('can be closed while their cells cannot be ended', async () => {
     const { engine, slots: of } = slots();
     await of.use(0, runs);

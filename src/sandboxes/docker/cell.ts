@@ -29,6 +29,16 @@ const withResults = [
   'exit $status',
 ].join('; ');
 
+/**
+ * Empties the directories that are its arguments: all that a program may write to, unless it owns `/dev`. What it left in
+ * System V's lists cannot be taken from there by a shell: it fails, and so it does for whatever cannot be removed.
+ */
+const clear = [
+  '[ ! -w /dev ] && find "$@" -mindepth 1 -maxdepth 1 -exec rm -rf {} + || exit 1',
+  'for list in shm sem msg; do { read -r _ && ! read -r _; } </proc/sysvipc/$list || exit 1; done',
+].join('; ');
+const writable = ['/tmp', '/dev/shm', '/dev/mqueue'];
+
 /** Statuses that a shell gives for a command it cannot start; the engine gives them as well. */
 const cannotStart = new Set([126, 127]);
 const killedStatus = 137;
@@ -43,10 +53,12 @@ const endMilliseconds = 30_000;
 
 export interface CellOptions {
   directory: string;
-  /** Whether the directory is part of the image, kept from one use to the next. */
+  /** Whether the directory is part of the image. */
   checkout: boolean;
   /** Whether it may be used more than once. */
   warm: boolean;
+  /** Whether what a use may write to is known, and so can be cleared for the next. */
+  clearable: boolean;
   /** For messages. */
   image: string;
   /** Bytes, for messages. */
@@ -107,15 +119,15 @@ export class DockerCell implements KeptCell {
   }
 
   /**
-   * A container with a process that a run left behind, or whose space cannot be emptied, is not used again. A checkout is
-   * restored by the simulator that knows what lies in it.
+   * Leaves nothing of a use to the next: no process, no file, no shared memory. A container that has a process too many,
+   * or that cannot be cleared, is not used again.
    */
   async settle(): Promise<boolean> {
+    if (!this.options.clearable) return false;
     const { Processes } = await ask('listing processes', () => this.container.top());
     if (Processes.length > ownProcesses) return false;
-    if (this.options.checkout) return true;
     const { status } = await this.execute({
-      argv: ['find', this.directory, '/tmp', '-mindepth', '1', '-maxdepth', '1', '-exec', 'rm', '-rf', '{}', '+'],
+      argv: ['sh', '-c', clear, 'sh', this.directory, ...writable],
       timeoutSeconds: settleSeconds,
       signal: new AbortController().signal,
     });

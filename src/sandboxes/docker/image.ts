@@ -1,9 +1,14 @@
+import { posix } from 'node:path';
 import { createInterface } from 'node:readline';
 import type { Readable } from 'node:stream';
 import type Docker from 'dockerode';
 import { MachineFault } from '../../support/errors.js';
 import { ask, askFor, pullSilenceSeconds, readAll } from './engine.js';
 import { credentialsFor } from './registry.js';
+
+/** Where runs without a checkout have their files. */
+export const scratchDirectory = '/fleet';
+const ownMounts = [scratchDirectory, '/tmp', '/dev/shm'];
 
 export type PullPolicy = 'missing' | 'always' | 'never';
 
@@ -15,6 +20,8 @@ export interface Image {
   digest: string;
   /** The user that it wants to run as; empty means root. */
   user: string;
+  /** Directories that it declares to be volumes: each container has them writable, with the image's files in them. */
+  volumes: string[];
 }
 
 /** What a line of a pull's progress may hold. */
@@ -50,7 +57,13 @@ export async function obtain(
   const found = present ?? (await inspect(engine, name));
   if (!found) throw new MachineFault(`The image ${name} was pulled, but is not there`);
   const { Id, RepoDigests = [], Config } = found;
-  return { id: Id, digest: RepoDigests[0] ?? Id, user: Config.User };
+  return { id: Id, digest: RepoDigests[0] ?? Id, user: Config.User, volumes: volumesOf(Config) };
+}
+
+/** But for those that every container has in memory. */
+function volumesOf({ Volumes }: Docker.ImageInspectInfo['Config']): string[] {
+  const paths = Object.keys(Volumes ?? {}).map((path) => posix.resolve('/', path));
+  return paths.filter((path) => !ownMounts.includes(path));
 }
 
 async function pull(

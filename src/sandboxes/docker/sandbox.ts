@@ -5,13 +5,13 @@ import type { Cell, Sandbox } from '../sandbox.js';
 import { type KeptCell, Slots } from '../slots.js';
 import { DockerCell, removeContainer } from './cell.js';
 import { ask, connect } from './engine.js';
-import { type Image, inspect, obtain, type PullPolicy } from './image.js';
+import { type Image, inspect, obtain, type PullPolicy, scratchDirectory } from './image.js';
 
-/** The label that says which process a container belongs to. */
+/** The label that says which process a container or volume belongs to. */
 export const ownerLabel = 'io.atmos-fleet.owner';
 
-/** Where runs without a checkout have their files. */
-const scratchDirectory = '/fleet';
+const ownLabels = { [ownerLabel]: thisProcess };
+
 const nobody = '65534:65534';
 /** Age at which a container that never ran counts as left behind, whoever made it, s. */
 const abandonedSeconds = 600;
@@ -80,12 +80,24 @@ export class DockerSandbox implements Sandbox {
       const abandoned = State !== 'running' && Created < old;
       if (hasEnded(Labels[ownerLabel] ?? '') || abandoned) await removeContainer(this.engine.getContainer(Id));
     }
+    await this.removeVolumes();
+  }
+
+  /** A volume goes with its container; what an engine that was ended in the middle of it kept goes here. */
+  private async removeVolumes(): Promise<void> {
+    const filters = JSON.stringify({ dangling: ['true'], label: [ownerLabel] });
+    const { Volumes } = await ask('listing volumes', () => this.engine.listVolumes({ filters }));
+    for (const { Name, Labels } of Volumes ?? []) {
+      if (!hasEnded(Labels?.[ownerLabel] ?? '')) continue;
+      await ask('removing a volume', () => this.engine.getVolume(Name).remove()).catch(() => {}); // tried again next time
+    }
   }
 
   private async make(): Promise<KeptCell> {
     if (!this.image) throw new Error('a sandbox is prepared before it is used');
     const { image, warm, memory } = this.options;
     const creation = this.creation(this.image);
+    const { volumes } = this.image;
     const container = await ask('making a container', () => this.engine.createContainer(creation));
     try {
       const lifeline = (await ask('connecting to a container', () =>
@@ -97,6 +109,7 @@ export class DockerSandbox implements Sandbox {
         directory,
         checkout: this.checkout !== undefined,
         warm,
+        clearable: this.checkout === undefined && volumes.length === 0,
         image,
         memory,
       });
@@ -106,11 +119,11 @@ export class DockerSandbox implements Sandbox {
     }
   }
 
-  private creation({ id, user }: Image): Docker.ContainerCreateOptions {
+  private creation({ id, user, volumes }: Image): Docker.ContainerCreateOptions {
     const { memory, cpus, pids, scratch } = this.options;
     return {
       Image: id,
-      Labels: { [ownerLabel]: thisProcess },
+      Labels: ownLabels,
       Entrypoint: ['cat'],
       Cmd: [],
       OpenStdin: true,
@@ -120,10 +133,12 @@ export class DockerSandbox implements Sandbox {
       WorkingDir: this.checkout ?? scratchDirectory,
       Env: ['HOME=/tmp', 'TMPDIR=/tmp'],
       NetworkDisabled: true,
+      Healthcheck: { Test: ['NONE'] },
       HostConfig: {
         AutoRemove: true,
         Init: true,
         NetworkMode: 'none',
+        IpcMode: 'private',
         ReadonlyRootfs: this.checkout === undefined,
         CapDrop: ['ALL'],
         SecurityOpt: ['no-new-privileges'],
@@ -137,7 +152,7 @@ export class DockerSandbox implements Sandbox {
         ],
         LogConfig: { Type: 'none', Config: {} },
         Tmpfs: { '/tmp': `rw,exec,nosuid,nodev,mode=1777,size=${scratch}` },
-        Mounts: this.checkout === undefined ? [scratchVolume(scratch)] : [],
+        Mounts: [...volumes.map(declaredVolume), ...(this.checkout === undefined ? [scratchVolume(scratch)] : [])],
       },
     };
   }
@@ -149,19 +164,19 @@ export class DockerSandbox implements Sandbox {
   }
 }
 
+/** A volume that the image declares, with a label by which it is found should the engine forget to remove it. */
+function declaredVolume(target: string): Docker.MountSettings {
+  const DriverConfig = { Name: 'local', Options: {} };
+  return { ...anonymous(target), VolumeOptions: { NoCopy: false, Labels: ownLabels, DriverConfig } };
+}
+
 /** A volume in memory, of bounded size, that goes with its container; unlike a plain tmpfs, the engine can copy to it. */
 function scratchVolume(size: number): Docker.MountSettings {
-  return {
-    Type: 'volume',
-    Source: '',
-    Target: scratchDirectory,
-    VolumeOptions: {
-      NoCopy: true,
-      Labels: {},
-      DriverConfig: {
-        Name: 'local',
-        Options: { type: 'tmpfs', device: 'tmpfs', o: `size=${size},mode=0777,nosuid,nodev` },
-      },
-    },
-  };
+  const Options = { type: 'tmpfs', device: 'tmpfs', o: `size=${size},mode=0777,nosuid,nodev` };
+  const DriverConfig = { Name: 'local', Options };
+  return { ...anonymous(scratchDirectory), VolumeOptions: { NoCopy: true, Labels: ownLabels, DriverConfig } };
+}
+
+function anonymous(target: string): Docker.MountSettings {
+  return { Type: 'volume', Source: '', Target: target };
 }

@@ -141,7 +141,7 @@ class AtmosRun {
     const { ended, files } = await this.execute('photochem', 'Photo_log.txt', photochemPaths, showsNaN);
     const seconds = this.seconds();
     if (ended.ending === 'timeout') return this.timedOut('photochemistry', ended.log);
-    if (ended.ending === 'stopped') return nonconverged(lastStep(ended.log), 'lost its numbers');
+    if (ended.ending === 'stopped') return nonconverged(stoppedAt(ended.log), 'lost its numbers');
     const output = { ...ended, report: files['out.out'], profile: files['out.dist'] };
     const verdict = judgePhotochem(output, this.templates.photochemProfile);
     switch (verdict.kind) {
@@ -216,8 +216,9 @@ function withRemark(sentence: string, { remark }: Ending): string {
   return remark === undefined ? sentence : `${sentence}: ${remark}`;
 }
 
-function lastStep(log: string): number {
-  const line = log.split('\n').findLast((text) => progressOf(text) !== undefined);
+/** The step that a run was stopped at; more may have been printed before its end. */
+function stoppedAt(log: string): number {
+  const line = log.split('\n').find(showsNaN);
   return (line === undefined ? undefined : progressOf(line)?.step) ?? 0;
 }
 
