@@ -1,11 +1,20 @@
 import type { Argv } from 'yargs';
-import type { Look } from '../queue/look.js';
+import { type Look, look } from '../queue/look.js';
 import { deleteKeys, kill, killWhenIdle, lift, unsavedReports } from '../roles/kill.js';
 import type { OneShot } from '../roles/oneShot.js';
 import { pause } from '../support/bell.js';
 import { UsageError } from '../support/errors.js';
-import { durationOption, switchOption, wholeOption, withCommon, withMetrics } from './options.js';
-import { say } from './terminal.js';
+import { describeHeld, refuseUnconfirmed } from './losses.js';
+import {
+  durationOption,
+  riskySwitch,
+  switchOption,
+  wholeOption,
+  withCommon,
+  withMetrics,
+  yesOption,
+} from './options.js';
+import { isAgreedTo, say } from './terminal.js';
 import { asOneShot, openWorkbench, stopOnSignals, type Workbench } from './wire.js';
 
 const defaultIntervalMs = 3_600_000;
@@ -21,9 +30,13 @@ export function killCommand(cli: Argv): Argv {
         .option('f', wholeOption('-f', 1, 'watch, and pull the switch after so many empty looks in a row'))
         .option('interval', durationOption('--interval', 'time between two looks (60m)'))
         .option('clear', switchOption('-clear', 'lift the switch'))
-        .option('r', switchOption('r', "delete this search's keys from Redis, and only these"))
+        .option(
+          'r',
+          riskySwitch('r', "delete this search's keys from Redis, and only these; asks on a terminal, -r 1 does not"),
+        )
+        .option('yes', yesOption)
         .alias({ k: 'now', f: 'finished', r: 'reset' })
-        .implies('interval', 'f')
+        .implies({ interval: 'f', yes: 'r' })
         .example('$0 kill -k', 'stop now')
         .example('$0 kill -f 2', 'stop once nothing was left in two looks, an hour apart'),
     async (options) => {
@@ -37,7 +50,7 @@ export function killCommand(cli: Argv): Argv {
       const bench = openWorkbench('kill', options);
       if (options.f !== undefined) return watch(bench, options.f, options.interval ?? defaultIntervalMs);
       await asOneShot(bench, async (command) => {
-        if (options.r) return say(describeDeletion(await deleteKeys(command)));
+        if (options.r) return deleteAll(command, options.r === 'asks' && !options.yes);
         if (options.clear) await lift(command);
         else await kill(command, options.drain ? 'drain' : 'now');
         say(options.clear ? 'the kill switch is lifted' : 'the kill switch is on');
@@ -76,6 +89,14 @@ function owned({ lists, leases, batches, waiting }: Look): string {
   ];
   const named = owners.filter(([, size]) => size > 0).map(([owner, size]) => `${owner} ${size}`);
   return named.join(', ') || 'a rebuild goes on';
+}
+
+/** Deletes what Redis holds of the search; says first what that is where somebody is to agree. */
+async function deleteAll(command: OneShot, asks: boolean): Promise<void> {
+  const loss = asks ? describeHeld(await command.insist(() => look(command.session))) : undefined;
+  const question = `This deletes what Redis holds of ${command.search.name}: ${loss}. Rows in SQL stay. Delete it?`;
+  if (loss === undefined || (await isAgreedTo(question))) return say(describeDeletion(await deleteKeys(command)));
+  refuseUnconfirmed();
 }
 
 function describeDeletion({ keys, held }: { keys: number; held: Look }): string {

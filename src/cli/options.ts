@@ -23,6 +23,15 @@ export function switchOption(name: string, describe: string): TextOption<boolean
   };
 }
 
+/** A switch that destroys: on a terminal it is asked about, unless it has a value or `--yes` is given. */
+export function riskySwitch(name: string, describe: string): TextOption<boolean | 'asks'> {
+  const plain = switchOption(name, describe);
+  return { ...plain, coerce: (value) => (value === '' ? 'asks' : plain.coerce(value)) };
+}
+
+/** The option beside a `riskySwitch`. */
+export const yesOption = switchOption('-yes', 'with -r: do not ask on a terminal, as -r 1');
+
 /** A whole number from a bound up. */
 export function wholeOption(name: string, from: number, describe: string): TextOption<number> {
   return {

@@ -5,14 +5,15 @@ import { importRuns } from '../roles/importing.js';
 import { killed } from '../roles/kill.js';
 import type { Member } from '../roles/member.js';
 import { OneShot } from '../roles/oneShot.js';
-import { reset } from '../roles/reset.js';
+import { reset as resetSearch } from '../roles/reset.js';
 import { refuseOtherInRedis } from '../roles/search.js';
 import { sqlClient } from '../roles/sqlClient.js';
 import { sqlClientMaster } from '../roles/sqlClientMaster.js';
 import { UsageError } from '../support/errors.js';
 import { ledgerOf } from './ledger.js';
-import { durationOption, switchOption, withCommon, withMetrics } from './options.js';
-import { say } from './terminal.js';
+import { describeReset, refuseUnconfirmed } from './losses.js';
+import { durationOption, riskySwitch, switchOption, withCommon, withMetrics, yesOption } from './options.js';
+import { isAgreedTo, say } from './terminal.js';
 import { asMember, asOneShot, openWorkbench, stopOnSignals, type Workbench } from './wire.js';
 
 const defaultGraceMs = 5000;
@@ -31,7 +32,14 @@ export function sqlClientCommand(cli: Argv): Argv {
     (yargs) =>
       withServing(yargs)
         .option('c', switchOption('c', 'create the table if it is absent, update an older one, then serve'))
-        .option('r', switchOption('r', 'drop the table if it is there, create it, then serve: ALL RESULTS ARE LOST'))
+        .option(
+          'r',
+          riskySwitch(
+            'r',
+            'drop the table if it is there, create it, then serve: ALL RESULTS ARE LOST; asks on a terminal',
+          ),
+        )
+        .option('yes', yesOption)
         .option('m', switchOption('m', 'be the sql-client-master'))
         .option('import', {
           type: 'string',
@@ -40,6 +48,7 @@ export function sqlClientCommand(cli: Argv): Argv {
         })
         .alias({ c: 'create', r: 'reset', m: 'master' })
         .conflicts('import', ['m', 'r'])
+        .implies('yes', 'r')
         .example('$0 sql-client -c 1', 'the first time')
         .example('$0 sql-client -c 1 --import gs://bucket/prefix', 'after the database was lost')
         .example('$0 sql-client -m 1', 'the same as $0 sql-client-master'),
@@ -50,8 +59,8 @@ export function sqlClientCommand(cli: Argv): Argv {
         return;
       }
       await serve(openWorkbench(master ? 'sql-client-master' : 'sql-client', options), {
-        create: options.c === true || options.r === true,
-        reset: options.r === true,
+        create: options.c === true || (options.r ?? false) !== false,
+        reset: resetFor(options.r, options.yes === true),
         master,
         rebuild: false,
         graceMs: options.grace ?? defaultGraceMs,
@@ -73,7 +82,7 @@ export function sqlClientMasterCommand(cli: Argv): Argv {
     async (options) => {
       await serve(openWorkbench('sql-client-master', options), {
         create: options.c === true,
-        reset: false,
+        reset: 'no',
         master: true,
         rebuild: options.rebuild === true,
         graceMs: options.grace ?? defaultGraceMs,
@@ -82,9 +91,17 @@ export function sqlClientMasterCommand(cli: Argv): Argv {
   );
 }
 
+/** Whether the search begins anew, and a person is to agree to that. */
+type Reset = 'no' | 'asks' | 'yes';
+
+function resetFor(asked: boolean | 'asks' | undefined, agreed: boolean): Reset {
+  if (asked === 'asks') return agreed ? 'yes' : 'asks';
+  return asked ? 'yes' : 'no';
+}
+
 interface Serving {
   create: boolean;
-  reset: boolean;
+  reset: Reset;
   master: boolean;
   rebuild: boolean;
   graceMs: number;
@@ -93,7 +110,7 @@ interface Serving {
 async function serve(bench: Workbench, serving: Serving): Promise<void> {
   const ledger = ledgerOf(bench.config);
   try {
-    if (serving.create) await createTables(bench, ledger, serving.reset);
+    if (serving.create && !(await createTables(bench, ledger, serving.reset))) return refuseUnconfirmed();
     const role = serving.master ? 'sql-client-master' : 'sql-client';
     const serveAs = (member: Member) =>
       serving.master ? sqlClientMaster(member, ledger, { rebuild: serving.rebuild }) : sqlClient(member, ledger);
@@ -131,20 +148,26 @@ async function importFrom(prefix: string, bench: Workbench, create: boolean): Pr
 
 /**
  * Creates the tables; a reset begins a new search, so what Redis still holds of the old one goes too. Nothing while the kill
- * switch is on: the role is not to serve.
+ * switch is on: the role is not to serve. False: a person did not agree to the reset.
  */
-async function createTables({ search, log, stop }: Workbench, ledger: Ledger, anew: boolean): Promise<void> {
+async function createTables(bench: Workbench, ledger: Ledger, reset: Reset): Promise<boolean> {
+  const { config, search, log, stop } = bench;
   const unhook = stopOnSignals(stop, log, 0);
   const command = new OneShot(search, log, stop.quiet);
   try {
-    if (await killed(command)) return;
-    if (anew) {
-      const keys = await reset(command, ledger);
+    if (await killed(command)) return true;
+    if (reset === 'asks') {
+      const loss = await describeReset(command, ledger, config.database.table);
+      if (loss !== undefined && !(await isAgreedTo(`This drops ${loss}. Drop it?`))) return false;
+    }
+    if (reset !== 'no') {
+      const keys = await resetSearch(command, ledger);
       log.info({ keys }, 'the table was dropped, and what Redis held of its search');
     } else {
       await command.insist(() => refuseOtherInRedis(search, command.session));
       await command.insist(() => ledger.create(search.definition));
     }
+    return true;
   } finally {
     await command.close();
     unhook();

@@ -59,14 +59,14 @@ export function starterCommand(cli: Argv): Argv {
         await asOneShot(bench, async (command) => {
           if (root === undefined) {
             const put = await retryErrors(command, ledger, { kind: options.kind, message: options.message });
-            if (put !== 'stopped') say(`${put} errored points are queued again`);
+            say(`${put} errored points are queued again`);
             return;
           }
           say(describeLattice(space));
           for (const warning of beyondBounds(root, bench.config.parameters)) bench.log.warn(warning);
           const outcome = await start(command, ledger, root, { previous: options.previous, wait: options.wait });
           if (outcome === 'pushed') say(`pushed ${root.code}`);
-          else if (outcome !== 'stopped') say(describeRow(outcome));
+          else say(describeRow(outcome));
         });
       } finally {
         await ledger.close();

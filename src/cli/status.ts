@@ -2,6 +2,7 @@ import type { Argv } from 'yargs';
 import type { Ledger } from '../ledger/ledger.js';
 import type { OneShot } from '../roles/oneShot.js';
 import { lookAtPoint } from '../roles/point.js';
+import { goesOn } from '../roles/standing.js';
 import { type Status, status } from '../roles/status.js';
 import { pause } from '../support/bell.js';
 import { oneLine } from '../support/text.js';
@@ -62,7 +63,7 @@ async function watch({ stop, log }: Workbench, command: OneShot, ledger: Ledger,
   const rate = new RateMeter();
   for (;;) {
     const now = await status(command, ledger);
-    sayProgress(progressLine(now, rate.of(now)));
+    sayProgress([progressLine(now, rate.of(now)), ...(isPlain(now) ? [] : [now.standing])].join(' · '));
     if (now.done || stop.quiet.aborted) break;
     await pause(everyMs, stop.quiet);
   }
@@ -70,10 +71,15 @@ async function watch({ stop, log }: Workbench, command: OneShot, ledger: Ledger,
   unhook();
 }
 
+/** Whether the line of progress says all there is to say. */
+function isPlain({ done, killed, standing }: Status): boolean {
+  return done || killed || standing === goesOn;
+}
+
 function describe(now: Status): string {
   const { states, stable, unstable, lists } = now;
   const lines = [
-    `${now.name}: ${now.done ? 'the search is over' : now.killed ? 'the kill switch is on' : 'the search goes on'}`,
+    `${now.name}: ${now.standing}`,
     '',
     `points      ${states.queue + states.running + states.error + states.completed}`,
     `  queue     ${states.queue}`,

@@ -1,3 +1,4 @@
+import { createInterface } from 'node:readline';
 import { oneLine, printable, printableJson } from '../support/text.js';
 
 /** Says something to whoever reads standard output. Whatever is stored in it, nothing in it drives a terminal. */
@@ -45,4 +46,16 @@ export function endWithOutput(): void {
   };
   process.stdout.on('error', onError);
   process.stderr.on('error', onError);
+}
+
+/** Whether a person agrees; true where none is there to be asked. */
+export async function isAgreedTo(question: string): Promise<boolean> {
+  if (!process.stdin.isTTY || !process.stderr.isTTY) return true;
+  const dialogue = createInterface({ input: process.stdin, output: process.stderr });
+  const answer = await new Promise<string>((resolve) => {
+    dialogue.question(`${printable(question)} [y/N] `, resolve);
+    dialogue.once('close', () => resolve(''));
+  });
+  dialogue.close();
+  return /^y(es)?$/i.test(answer.trim());
 }

@@ -8,8 +8,6 @@ import { NotAPoint } from '../space/space.js';
 import { UsageError } from '../support/errors.js';
 import type { Logger } from '../support/logger.js';
 
-const switchedOn = 'the kill switch is on: lift it first';
-
 /** What an action is asked with. */
 export const actionInputs = {
   kill: z.strictObject({ how: z.enum(['now', 'drain', 'lift']) }),
@@ -44,7 +42,6 @@ export class Actions {
         return this.kill(command, checked(actionInputs.kill, input).how);
       case 'retry': {
         const put = await retryErrors(command, this.ledger, checked(actionInputs.retry, input));
-        if (put === 'stopped') throw new UsageError(switchedOn);
         return `${put} errored points are queued again`;
       }
       case 'point':
@@ -66,8 +63,7 @@ export class Actions {
   private async addPoint(command: OneShot, values: Record<string, number>): Promise<string> {
     try {
       const point = this.search.space.pointWith(values);
-      const outcome = await start(command, this.ledger, point, { wait: false });
-      if (outcome === 'stopped') throw new UsageError(switchedOn);
+      await start(command, this.ledger, point, { wait: false });
       return `pushed ${point.code}`;
     } catch (error) {
       if (error instanceof NotAPoint) throw new UsageError(error.message);

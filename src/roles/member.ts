@@ -70,7 +70,7 @@ export class Member {
       return readKill(this.session);
     }, this.stop.quiet);
     if (kill) {
-      this.log.info('the kill switch is on: nothing to do; `kill --clear` lifts it');
+      this.log.warn('the kill switch is on: this role does nothing, and ends; lift it with: atmos-fleet kill --clear');
       return false;
     }
     this.beating = this.beatOn();

@@ -3,7 +3,7 @@ import { Leases } from '../queue/leases.js';
 import { encode } from '../queue/messages.js';
 import type { Point } from '../space/space.js';
 import { pause } from '../support/bell.js';
-import { Unavailable, UsageError } from '../support/errors.js';
+import { KillSwitchOn, Unavailable, UsageError } from '../support/errors.js';
 import { killed } from './kill.js';
 import type { OneShot } from './oneShot.js';
 import { elementsOf } from './proposals.js';
@@ -13,11 +13,8 @@ import { refuseOther } from './table.js';
 const rowWaitMs = 10_000;
 const retryAtOnce = 500;
 
-/** Whether the kill switch keeps a command from doing anything. */
-async function stopped(command: OneShot): Promise<boolean> {
-  if (!(await killed(command))) return false;
-  command.log.info('the kill switch is on: nothing to do; `kill --clear` lifts it');
-  return true;
+async function refuseKilled(command: OneShot): Promise<void> {
+  if (await killed(command)) throw new KillSwitchOn();
 }
 
 /**
@@ -29,8 +26,8 @@ export async function start(
   ledger: Ledger,
   point: Point,
   options: { previous?: string | undefined; wait: boolean },
-): Promise<PointRow | 'stopped' | 'pushed'> {
-  if (await stopped(command)) return 'stopped';
+): Promise<PointRow | 'pushed'> {
+  await refuseKilled(command);
   const { session, search } = command;
   await command.insist(() => refuseOtherInRedis(search, session));
   const previous = options.previous === undefined ? undefined : await filesOf(command, ledger, options.previous);
@@ -66,8 +63,8 @@ async function filesOf(command: OneShot, ledger: Ledger, hash: string): Promise<
 }
 
 /** Puts errored rows back, with a fresh allowance of attempts. Answers how many. */
-export async function retryErrors(command: OneShot, ledger: Ledger, choice: ErrorChoice): Promise<number | 'stopped'> {
-  if (await stopped(command)) return 'stopped';
+export async function retryErrors(command: OneShot, ledger: Ledger, choice: ErrorChoice): Promise<number> {
+  await refuseKilled(command);
   const { session, search } = command;
   await command.insist(() => refuseOtherInRedis(search, session));
   refuseOther(search, await command.insist(() => ledger.open()));

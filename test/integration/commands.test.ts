@@ -1,7 +1,10 @@
-import { readdirSync } from 'node:fs';
+import { readdirSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import type { Redis } from 'ioredis';
 import { beforeAll, describe, expect, test } from 'vitest';
+import { stringify } from 'yaml';
+import { Child } from '../support/child.js';
 import type { Fleet } from '../support/fleet.js';
 import { type MariadbServer, startMariadb } from '../support/mariadb.js';
 import { planeFleet, planeRows, planeRowsFrom } from '../support/plane.js';
@@ -239,6 +242,60 @@ describe('starter', () => {
       (await fleet.rows()).filter(({ error_kind, error_msg }) => error_kind !== null || error_msg !== null),
     ).toEqual([]);
     await fleet.stop();
+  });
+});
+
+describe('what destroys', () => {
+  /** Runs a role on a terminal on which a person types that. */
+  async function typed(fleet: Fleet, typing: string, role: string, ...args: string[]) {
+    const config = join(fleet.folder, 'atmos-fleet.yaml');
+    writeFileSync(config, stringify(fleet.config));
+    const program = fileURLToPath(new URL(`../../dist/bin/${role}.js`, import.meta.url));
+    const line = `node ${program} ${args.join(' ')} --config ${config}`;
+    const typist = `printf '${typing}' | script --quiet --return --command '${line}' /dev/null`;
+    const child = await Child.start('bash', ['-c', typist], { cwd: fleet.folder });
+    return { child, ended: child.exited.then(({ status }) => ({ status, shown: child.stdout })) };
+  }
+
+  test('asks on a terminal what is about to be lost, and takes only yes', async () => {
+    const fleet = planeFleet(server, 'asked');
+    await redis.lpush(fleet.key('main_Q'), '0.0,0.0', '0.5,0.0');
+    await redis.lpush(fleet.key('complete0_sql_Q'), '1.0,0.0');
+    const loss =
+      'This deletes what Redis holds of asked: 1 results that SQL has not got, 2 points to run. Rows in SQL stay.';
+    for (const typing of ['n\\n', '\\n']) {
+      const { status, shown } = await (await typed(fleet, typing, 'kill', '-r')).ended;
+      expect([status, shown]).toEqual([1, expect.stringContaining(loss)]);
+      expect(shown).toContain('nothing is deleted');
+      expect(await redis.llen(fleet.key('main_Q'))).toBe(2);
+    }
+    const { status, shown } = await (await typed(fleet, 'y\\n', 'kill', '-r')).ended;
+    expect([status, shown]).toEqual([0, expect.stringContaining('2 keys deleted, 1 results went with them')]);
+    for (const args of [['-r', '1'], ['-r', '--yes'], ['-r']]) {
+      // The last one finds nothing that could be lost.
+      if (args.length > 1) await redis.lpush(fleet.key('main_Q'), '0.0,0.0');
+      const again = await (await typed(fleet, '', 'kill', ...args)).ended;
+      expect([again.status, again.shown]).toEqual([0, expect.not.stringContaining('Delete it?')]);
+    }
+  });
+
+  test('asks before a table is dropped', async () => {
+    const fleet = planeFleet(server, 'dropped');
+    await fleet.crew();
+    await fleet.run('starter');
+    await fleet.over();
+    await fleet.stop();
+    const { status, shown } = await (await typed(fleet, 'n\\n', 'sql-client', '-r')).ended;
+    expect([status, shown]).toEqual([
+      1,
+      expect.stringContaining('This drops table parameterspace with its 61 rows, and what Redis'),
+    ]);
+    expect(await fleet.rows()).toHaveLength(planeRows.length);
+    const agreed = await typed(fleet, 'y\\n', 'sql-client', '-r');
+    await agreed.child.line((line) => line.includes('"serving'), 'that it serves');
+    expect(await fleet.rows()).toEqual([]);
+    await fleet.run('kill', '-k');
+    expect((await agreed.ended).status).toBe(0);
   });
 });
 

@@ -438,7 +438,7 @@ describe('actions', () => {
     await page.locator('#status', { hasText: 'kill switch on' }).waitFor();
     await page.getByRole('button', { name: 'Add the point' }).click();
     await say('Do it');
-    await page.getByText('Not done: the kill switch is on').waitFor();
+    await page.getByText('Not done: refused: the kill switch is on').waitFor();
     await page.getByRole('button', { name: 'Lift the kill switch' }).click();
     await say('Do it');
     await page.getByText('the kill switch is lifted').waitFor();

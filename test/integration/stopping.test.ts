@@ -128,11 +128,14 @@ describe('the kill switch', () => {
       await fleet.start('sql-client', '-c'),
       await fleet.start('sql-client', '-r'),
       await fleet.start('sql-client-master'),
-      await fleet.start('starter'),
-      await fleet.start('starter', '--retry', 'errors'),
     ];
     for (const role of late) await role.line(/the kill switch is on/);
     await ended(late);
+    const refusal = 'refused: the kill switch is on; lift it with: atmos-fleet kill --clear';
+    for (const args of [[], ['--no-wait'], ['--retry', 'errors']]) {
+      const { status, stderr } = await fleet.run('starter', ...args);
+      expect([status, stderr.trimEnd().split('\n').at(-1)]).toEqual([3, refusal]);
+    }
     expect(await fleet.rows()).toEqual(rows);
     await expectGivenBack(fleet);
 
