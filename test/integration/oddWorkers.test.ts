@@ -134,10 +134,19 @@ describe('a worker that is told to stop', () => {
       }
       const worker = await startOdd(fleet, { hangsIn }, '--grace', '100ms');
       await until(() => runsOf(fleet).length === 1, 'the run hangs');
+      const client = redis.connect();
+      const lastSign = async () =>
+        Object.values(await client.hgetall(fleet.key('roles'))).find((sign) => /"worker"/.test(sign));
       worker.kill('SIGTERM');
+      const signs = new Set<string | undefined>();
+      const end = await until(async () => {
+        signs.add(await lastSign());
+        if ((await client.hlen(fleet.key('leased'))) === 0) return 'given back';
+        return signs.size > 6 ? 'kept, while the worker lives on' : undefined;
+      }, 'the lease is over, or the worker gives more signs of life');
+      expect(end).toBe('given back');
       expect(await worker.exited).toEqual({ status: 0, signal: null });
-      const kept = ['processing_Q', 'leased', 'leases'].map((key) => redis.connect().exists(fleet.key(key)));
-      expect(await Promise.all(kept)).toEqual([0, 0, 0]);
+      expect(await client.exists(fleet.key('processing_Q'), fleet.key('leases'))).toBe(0);
       expect(await fleet.rows()).toMatchObject([{ code: '0.0,0.0', attempts: expect.toSatisfy((n) => n <= 1) }]);
       await fleet.stop();
     },

@@ -1,19 +1,26 @@
 // Loaded before a worker (`node --import`) that is odd in some way.
 //
-// ODD: JSON with any of: clock (its clock is off by so many milliseconds), block (its event loop stands still for so long in its
-// first run), fault (its machine fails every run with that reason, and its probe once it has begun to), faultAt (the code of a point
-// whose run fails on it, though its machine passes the probe), whileFile (fault holds as long as that file is there), vanish (the code
-// of a point that kills it), lateReply (it learns so many milliseconds late that Redis ended its leases), hangsIn (what of a run never ends: put, take, save or
-// fetch).
+// ODD: JSON with any of
+// - clock: its clock is off by so many milliseconds;
+// - block: its event loop stands still for so many milliseconds in its first run;
+// - fault: its machine fails every run with that reason, and its probe once it has begun to; as long as the file whileFile is there;
+// - faultAt: the code of a point whose run fails on it, though its machine passes the probe;
+// - vanish: the code of a point that kills it;
+// - lateReply: it learns so many milliseconds late that Redis ended its leases;
+// - hangsIn: what of a run never ends: put, take, save or fetch.
 // RUNS: a file, a line with the code for each run that begins.
 import { appendFileSync, existsSync } from 'node:fs';
 import { setTimeout as delay } from 'node:timers/promises';
+import { pathToFileURL } from 'node:url';
 import { isMainThread } from 'node:worker_threads';
-import { FolderStore } from '../../dist/artifacts/folder.js';
-import { Leases } from '../../dist/queue/leases.js';
-import { LocalSandbox } from '../../dist/sandboxes/local.js';
-import { ReferenceSimulator } from '../../dist/simulators/reference.js';
-import { MachineFault } from '../../dist/support/errors.js';
+
+/** A module of the very program that is started: its own script, and that of its thread, are one folder below its root. */
+const load = (path) => import(new URL(`../${path}.js`, pathToFileURL(process.argv[1])).href);
+const { FolderStore } = await load('artifacts/folder');
+const { Leases } = await load('queue/leases');
+const { LocalSandbox } = await load('sandboxes/local');
+const { ReferenceSimulator } = await load('simulators/reference');
+const { MachineFault } = await load('support/errors');
 
 const {
   clock = 0,
