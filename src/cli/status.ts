@@ -95,6 +95,7 @@ function describe(now: Status): string {
       return `  ${oneLine(`${role} ${id}`)}: last seen ${(silentMs / 1000).toFixed(1)} s ago${work}${bench}`;
     }),
     ...(now.dropped > 0 ? [`maxPoints kept proposals out (${now.dropped} times)`] : []),
+    ...Object.entries(now.foreign).map(([key, count]) => `set aside, as meant for another table: ${count} in ${key}`),
     ...now.damage.map((damage) => `Redis lost something, a master will mend it: ${oneLine(damage)}`),
   ];
   return lines.join('\n');

@@ -74,12 +74,23 @@ export class Batches {
     return undefined;
   }
 
-  /** Ends a batch of reports whose effect is in SQL. False: it was taken over, and its heir ends it. */
-  async drop(batch: Batch, malformed: readonly number[]): Promise<boolean> {
+  /**
+   * Ends a batch of reports whose effect is in SQL, but for elements at those positions: malformed, or of another table. False: it
+   * was taken over, and its heir ends it.
+   */
+  async drop(batch: Batch, malformed: readonly number[], foreign: readonly number[] = []): Promise<boolean> {
     const { keys } = this.session;
     const settled = batch.source === 'running_sql_Q' ? 0 : batch.elements.length - malformed.length;
-    const scriptKeys = [keys.search, keys.batches, keys.taken, keys.batch(batch.id), keys.malformed(batch.source)];
-    const done = await this.session.unguarded<number>('drop', scriptKeys, [batch.id, settled, ...malformed]);
+    const scriptKeys = [
+      keys.search,
+      keys.batches,
+      keys.taken,
+      keys.batch(batch.id),
+      keys.malformed(batch.source),
+      keys.foreign(batch.source),
+    ];
+    const args = [batch.id, settled, malformed.length, ...malformed, ...foreign];
+    const done = await this.session.unguarded<number>('drop', scriptKeys, args);
     this.held.delete(batch.id);
     return done === 1;
   }

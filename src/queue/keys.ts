@@ -39,6 +39,11 @@ export class Keys {
     return `${this.prefix}${source.replace(':strays', '')}:malformed`;
   }
 
+  /** Elements that were meant for another table, kept for people. */
+  foreign(source: SourceList): string {
+    return `${this.prefix}${source.replace(':strays', '')}:foreign`;
+  }
+
   /** Elements of processing_Q that no lease stands for. */
   get strays(): string {
     return `${this.prefix}processing_Q:strays`;

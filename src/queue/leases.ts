@@ -1,3 +1,4 @@
+import { tableOf } from './generation.js';
 import { type Keys, reportLists } from './keys.js';
 import type { Session } from './session.js';
 
@@ -6,6 +7,8 @@ export interface Lease {
   token: string;
   /** The element as it stands in processing_Q. */
   element: string;
+  /** The mark of the table that the point is run for, which its report names. */
+  table?: string | undefined;
 }
 
 /** Where a point goes when its lease ends. */
@@ -58,6 +61,7 @@ export class Leases {
   async lease(most: number): Promise<Lease[]> {
     const { keys, owner } = this.session;
     const prefix = `${owner}-`;
+    const generation = await this.session.generation();
     const elements = await this.session.script<(string | null)[]>(
       'lease',
       [
@@ -70,12 +74,14 @@ export class Leases {
         ...reportLists.slice(0, 3).map((list) => keys.list(list)),
       ],
       [prefix, this.number, most, this.settings.leaseMs, mostReports],
+      generation,
     );
     // Only an answer moves the number on: asked again after a lost reply, the script finds these leases by their tokens.
     const first = this.number;
     this.number += elements.length;
+    const table = tableOf(generation);
     return elements.flatMap((element, index) =>
-      element === null ? [] : { token: `${prefix}${first + index}`, element },
+      element === null ? [] : { token: `${prefix}${first + index}`, element, table },
     );
   }
 
@@ -109,9 +115,13 @@ export class Leases {
   async expired(intervalMs: number, most: number): Promise<Lease[]> {
     const { keys } = this.session;
     const scriptKeys = [keys.search, keys.leases, keys.leased];
-    const flat = await this.session.script<string[]>('expired', scriptKeys, [this.settings.leaseMs, intervalMs, most]);
+    const args = [this.settings.leaseMs, intervalMs, most];
+    const generation = await this.session.generation();
+    const flat = await this.session.script<string[]>('expired', scriptKeys, args, generation);
+    const table = tableOf(generation);
     const found: Lease[] = [];
-    for (let i = 0; i < flat.length; i += 2) found.push({ token: flat[i] as string, element: flat[i + 1] as string });
+    for (let i = 0; i < flat.length; i += 2)
+      found.push({ token: flat[i] as string, element: flat[i + 1] as string, table });
     return found;
   }
 

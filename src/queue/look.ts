@@ -1,5 +1,5 @@
 import { sourceOf } from './batches.js';
-import { type ListName, lists } from './keys.js';
+import { type ListName, lists, reportLists } from './keys.js';
 import type { Session } from './session.js';
 
 /** One consistent look at everything that owns points. */
@@ -111,6 +111,17 @@ function sizesBySource(taken: Map<string, string>): Record<string, number> {
   const sizes: Record<string, number> = {};
   for (const [id, size] of taken) sizes[sourceOf(id)] = (sizes[sourceOf(id)] ?? 0) + Number(size);
   return sizes;
+}
+
+/** How many elements, by their list, were set aside because they were meant for another table. */
+export async function foreignElements({ keys, connection }: Session): Promise<Record<string, number>> {
+  const found = await Promise.all(
+    [...reportLists, 'main_sql_Q' as const].map(async (list) => {
+      const key = keys.foreign(list);
+      return [key, await connection.ask((redis) => redis.llen(key))] as const;
+    }),
+  );
+  return Object.fromEntries(found.filter(([, length]) => length > 0));
 }
 
 /** Marks the search as closed unless anything moved since that look. */

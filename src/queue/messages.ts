@@ -1,4 +1,5 @@
 import { NotAPoint, type Point, type Space } from '../space/space.js';
+import { isMark } from './generation.js';
 
 /** The version that this program writes; it reads all up to it. */
 const messageVersion = 1;
@@ -28,6 +29,8 @@ export interface Report {
   previous_hash?: string | undefined;
   depth: number;
   attempt: number;
+  /** The mark of the table that the run was for. Absent in version 0.1, and where people push reports. */
+  table?: string | undefined;
   worker?: string | undefined;
   /** ISO 8601, UTC. */
   start_time?: string | undefined;
@@ -71,6 +74,7 @@ const known: Record<string, [Check, string]> = {
   previous_path: [isPath, `text of at most ${longestPath} characters`],
   depth: [isCount, 'a whole number'],
   attempt: [isCount, 'a whole number'],
+  table: [(value) => typeof value === 'string' && isMark(value), 'the 8 hex characters of a table'],
   spent: [isCount, 'a whole number'],
   lost: [(value) => Array.isArray(value) && value.every(isText), 'a list of names'],
   fault: [isText, 'text'],

@@ -93,6 +93,11 @@ export class Rebuilding {
     }
   }
 
+  /** Keeps roots that were meant for another table for people. */
+  keepForeign(elements: readonly string[]): Promise<void> {
+    return this.add(this.session.keys.foreign('main_sql_Q'), 'LPUSH', elements);
+  }
+
   /** Keeps an element that does not decode for the admission to report. */
   returnRaw(elements: readonly string[]): Promise<void> {
     return this.fill('main_sql_Q', 'LPUSH', elements);
@@ -148,12 +153,14 @@ export class Rebuilding {
     });
   }
 
-  private async fill(part: 'seen' | 'main_Q' | 'main_sql_Q', how: 'SADD' | 'LPUSH', values: readonly string[]) {
+  private fill(part: 'seen' | 'main_Q' | 'main_sql_Q', how: 'SADD' | 'LPUSH', values: readonly string[]) {
+    return this.add(this.session.keys.rebuilt(part), how, values);
+  }
+
+  private async add(key: string, how: 'SADD' | 'LPUSH', values: readonly string[]): Promise<void> {
     if (values.length === 0) return;
     const { keys } = this.session;
-    this.held(
-      await this.session.unguarded<number>('fill', [keys.lock, keys.rebuilt(part)], [this.token, how, ...values]),
-    );
+    this.held(await this.session.unguarded<number>('fill', [keys.lock, key], [this.token, how, ...values]));
   }
 
   private held(answer: number): void {

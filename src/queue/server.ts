@@ -1,6 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import { UsageError } from '../support/errors.js';
 import { Connection } from './connection.js';
+import { markOf } from './generation.js';
 
 /** Connections that are made, one after the other, to see whether each reaches another server. */
 const probes = 4;
@@ -23,9 +24,9 @@ export async function serverOf(connection: Connection): Promise<Server> {
   };
 }
 
-/** A new generation: it names the data that it is made on. */
-export function newGeneration({ runId, replicationId }: Server): string {
-  return `${randomUUID()}${replicationId === undefined ? '' : `.${replicationId}`}@${runId}`;
+/** A new generation: it names the table that Redis was filled from, and the data that it is made on. */
+export function newGeneration(incarnation: string, { runId, replicationId }: Server): string {
+  return `${markOf(incarnation)}/${randomUUID()}${replicationId === undefined ? '' : `.${replicationId}`}@${runId}`;
 }
 
 /** Why a generation is not of the data that a server has now; undefined: it is. Older programs name the process alone. */

@@ -1,7 +1,8 @@
-import type { Ledger, PointRow } from '../ledger/ledger.js';
+import { type Ledger, type PointRow, Replaced } from '../ledger/ledger.js';
 import type { Admission, Batch } from '../queue/batches.js';
 import { type Decoded, decodeTravel, encode, type Travel } from '../queue/messages.js';
 import type { Member } from './member.js';
+import { originOf } from './origin.js';
 import { elementsOf } from './proposals.js';
 import { sort } from './settling.js';
 import { written } from './table.js';
@@ -24,6 +25,7 @@ export async function admit(member: Member, ledger: Ledger, batch: Batch, table:
   }));
   let allNew = false;
   const insert = async () => {
+    if ((await originOf(member.session, ledger)) === 'another') throw new Replaced('Redis went back to another table');
     allNew = await ledger.insertQueued(rows, table);
   };
   if (!(await written(member, ledger, batch, insert))) return;

@@ -1,4 +1,4 @@
-import type { Ending } from '../queue/leases.js';
+import type { Ending, Lease } from '../queue/leases.js';
 import { decodeTravel, encode, Malformed, maxFaultLength, type Report, type Travel } from '../queue/messages.js';
 import type { Point, Space } from '../space/space.js';
 import { isoNow } from '../support/clock.js';
@@ -14,7 +14,7 @@ export interface Loss {
  * Where a point goes after a loss. A loss costs no attempt: the point is queued again and carries the account of its losses. After
  * `maxLosses` in a row the point itself is to blame: it is an error, of kind poison. A worker whose lease expires again counts once.
  */
-export function afterLoss(point: Point, facts: Travel, token: string, loss: Loss, maxLosses: number): Ending {
+export function afterLoss(point: Point, facts: Travel, { token, table }: Lease, loss: Loss, maxLosses: number): Ending {
   const before = facts.lost ?? [];
   const counted = loss.fault !== undefined || !before.includes(loss.worker);
   const lost = counted ? [...before, loss.worker] : before;
@@ -28,6 +28,7 @@ export function afterLoss(point: Point, facts: Travel, token: string, loss: Loss
     ...(previous_hash === undefined ? {} : { previous_hash }),
     depth,
     attempt,
+    table,
     worker: loss.worker,
     end_time: isoNow(),
     error_kind: 'poison',

@@ -6,6 +6,7 @@ import { Rebuilding } from '../queue/rebuilding.js';
 import { newGeneration } from '../queue/server.js';
 import { pause } from '../support/bell.js';
 import type { Member } from './member.js';
+import { type Origin, originOf } from './origin.js';
 import { elementsOf, legible, missingProposals } from './proposals.js';
 import { nextReports, settle } from './settling.js';
 
@@ -22,14 +23,16 @@ export async function rebuild(member: Member, ledger: Ledger, reason: string, se
   if (!rebuilding) return false;
   try {
     if ((await rebuilding.standing()) !== seen) return false;
+    await ledger.open();
+    const origin = await originOf(member.session, ledger);
     const since = performance.now();
     member.log.info(`making Redis whole from SQL: ${reason}`);
     await rebuilding.suspend();
     await settleAll(member, ledger);
-    const forget = await enterRows(rebuilding, member, ledger);
-    await proposeAside(rebuilding, member);
+    const forget = await enterRows(rebuilding, member, ledger, origin);
+    await proposeAside(rebuilding, member, origin);
     const found = await proposeNeighbours(rebuilding, member, ledger);
-    const generation = newGeneration(await member.session.server());
+    const generation = newGeneration(ledger.incarnation, await member.session.server());
     await ledger.setGeneration(generation);
     await rebuilding.publish(generation, member.search.definition, member.search.leaseMs, forget);
     const seconds = (performance.now() - since) / 1000;
@@ -57,13 +60,14 @@ async function settleAll(member: Member, ledger: Ledger): Promise<void> {
   }
 }
 
-/** Fills the seen set and main_Q; answers the tokens of leases whose points are settled. */
-async function enterRows(rebuilding: Rebuilding, member: Member, ledger: Ledger): Promise<string[]> {
+/** Fills the seen set and main_Q; answers the tokens of leases whose points are settled, or that are not known to be of this table. */
+async function enterRows(rebuilding: Rebuilding, member: Member, ledger: Ledger, origin: Origin): Promise<string[]> {
   const leases = new Map<string, string>();
-  for (const [token, element] of Object.entries(await rebuilding.leased())) {
-    leases.set(element.split(';', 1)[0] as string, token);
-  }
   const forget: string[] = [];
+  for (const [token, element] of Object.entries(await rebuilding.leased())) {
+    if (origin === 'this') leases.set(element.split(';', 1)[0] as string, token);
+    else forget.push(token);
+  }
   for await (const rows of ledger.rows()) {
     for (let from = 0; from < rows.length; from += chunk) {
       await rebuilding.markSeen(rows.slice(from, from + chunk).map(({ hash }) => hash));
@@ -85,13 +89,15 @@ async function enterRows(rebuilding: Rebuilding, member: Member, ledger: Ledger)
   return forget;
 }
 
-/** Takes up the roots that waited, known nowhere else. What stable points propose, their rows tell. */
-async function proposeAside(rebuilding: Rebuilding, member: Member): Promise<void> {
+/** Takes up the roots that waited, known nowhere else; not those of another table. What stable points propose, their rows tell. */
+async function proposeAside(rebuilding: Rebuilding, member: Member, origin: Origin): Promise<void> {
   for await (const elements of rebuilding.aside()) {
     for (const element of elements) {
       try {
         const { point, facts } = decodeTravel(element, member.search.space);
-        if (facts.previous_hash === undefined) await rebuilding.propose([{ hash: point.hash, element }], null);
+        if (facts.previous_hash !== undefined) continue;
+        if (origin === 'another') await rebuilding.keepForeign([element]);
+        else await rebuilding.propose([{ hash: point.hash, element }], null);
       } catch (error) {
         if (!(error instanceof Malformed)) throw error;
         await rebuilding.returnRaw([element]);

@@ -107,7 +107,14 @@ export class Run {
   /** That it began, for SQL. */
   news(): Report {
     const { previous_hash, depth } = this.travel;
-    return { previous_hash, depth, attempt: this.attempt, worker: this.worker, start_time: this.startTime };
+    return {
+      previous_hash,
+      depth,
+      attempt: this.attempt,
+      table: this.lease.table,
+      worker: this.worker,
+      start_time: this.startTime,
+    };
   }
 
   private get worker(): string {
@@ -177,6 +184,7 @@ export class Run {
       previous_hash,
       depth,
       attempt: this.attempt,
+      table: this.lease.table,
       worker: this.worker,
       start_time: this.startTime,
       end_time,

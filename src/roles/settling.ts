@@ -1,15 +1,19 @@
 import type { Ledger, RunningRow, SettledRow } from '../ledger/ledger.js';
 import type { Batch } from '../queue/batches.js';
+import { markOf } from '../queue/generation.js';
 import { type ReportList, reportLists } from '../queue/keys.js';
 import { type Decoded, decodeReport, Malformed, type Report } from '../queue/messages.js';
 import type { Space } from '../space/space.js';
 import type { Member } from './member.js';
-import { written } from './table.js';
+import { takesUnmarked } from './origin.js';
+import { readyLedger, written } from './table.js';
 
 /** Elements of a batch, sorted by whether they decode. */
 export interface Sorted<Facts> {
   decoded: Decoded<Facts>[];
-  /** Positions of those that do not, from 0. */
+  /** Where each of these is, from 0. */
+  positions: number[];
+  /** Positions of those that do not. */
   malformed: number[];
 }
 
@@ -19,11 +23,12 @@ export function sort<Facts>(
   batch: Batch,
   decode: (element: string, space: Space) => Decoded<Facts>,
 ): Sorted<Facts> {
-  const sorted: Sorted<Facts> = { decoded: [], malformed: [] };
+  const sorted: Sorted<Facts> = { decoded: [], positions: [], malformed: [] };
   member.meters?.batchSize.observe({ list: batch.source }, batch.elements.length);
   for (const [position, element] of batch.elements.entries()) {
     try {
       sorted.decoded.push(decode(element, member.search.space));
+      sorted.positions.push(position);
     } catch (error) {
       if (!(error instanceof Malformed)) throw error;
       const list = member.session.keys.malformed(batch.source);
@@ -42,10 +47,30 @@ export function sort<Facts>(
  * incarnation of the table that was known before the batch was taken.
  */
 export async function settle(member: Member, ledger: Ledger, batch: Batch, table: string): Promise<void> {
-  const { decoded, malformed } = sort(member, batch, decodeReport);
-  const effect = () => write(ledger, batch.source as ReportList, decoded, table);
+  const { decoded, positions, malformed } = sort(member, batch, decodeReport);
+  const isOwn = await ownership(member, ledger, decoded, table);
+  if (!isOwn) return member.batches.forget(batch);
+  const effect = () => write(ledger, batch.source as ReportList, decoded.filter(isOwn), table);
   if (!(await written(member, ledger, batch, effect))) return;
-  await member.insist(() => member.batches.drop(batch, malformed));
+  const foreign = positions.filter((_, index) => !isOwn(decoded[index] as Decoded<Report>));
+  await member.insist(() => member.batches.drop(batch, malformed, foreign));
+  if (foreign.length > 0) {
+    const list = member.session.keys.foreign(batch.source);
+    member.log.warn(`${foreign.length} reports were not for this table, which replaced theirs: moved to ${list}`);
+  }
+}
+
+/**
+ * Tells which reports are for the table: those that name it, and those that name none while Redis is known to be of it. Undefined:
+ * the table was replaced since it was known.
+ */
+async function ownership(member: Member, ledger: Ledger, reports: readonly Decoded<Report>[], table: string) {
+  const mark = markOf(table);
+  if (reports.every(({ facts }) => facts.table === mark)) return () => true;
+  await readyLedger(member, ledger);
+  if (ledger.incarnation !== table) return undefined;
+  const unmarked = await member.insist(() => takesUnmarked(member.session, ledger));
+  return ({ facts }: Decoded<Report>) => facts.table === mark || (facts.table === undefined && unmarked);
 }
 
 /** The next batch of reports: of a list, or left by a client that died. */

@@ -19,6 +19,8 @@ export interface Status {
   roles: RoleSighting[];
   /** Points kept out by maxPoints in this generation. */
   dropped: number;
+  /** Elements that were meant for another table, by the key of the list where they were set aside for people. */
+  foreign: Record<string, number>;
   /** What Redis lost, if anything: a master mends it. */
   damage: string[];
   killed: boolean;

@@ -1,6 +1,6 @@
 import type { Ledger } from '../ledger/ledger.js';
 import { type RoleSighting, sightings } from '../queue/fleet.js';
-import { look } from '../queue/look.js';
+import { foreignElements, look } from '../queue/look.js';
 import type { OneShot } from './oneShot.js';
 import { type Status, standingOf } from './standing.js';
 import { refuseOther } from './table.js';
@@ -13,10 +13,11 @@ const forgetMs = 600_000;
 export async function status(command: OneShot, ledger: Ledger): Promise<Status> {
   const { session, search } = command;
   refuseOther(search, await command.insist(() => ledger.open()));
-  const [counts, seen, roles] = await Promise.all([
+  const [counts, seen, roles, foreign] = await Promise.all([
     command.insist(() => ledger.counts()),
     command.insist(() => look(session)),
     command.insist(() => sightings(session, forgetMs)),
+    command.insist(() => foreignElements(session)),
   ]);
   const { states, stable, unstable } = counts;
   const rows = states.queue + states.running + states.error + states.completed;
@@ -32,6 +33,7 @@ export async function status(command: OneShot, ledger: Ledger): Promise<Status> 
     workers: roles.filter(alive).length,
     roles,
     dropped: seen.dropped,
+    foreign,
     damage: seen.damage,
     killed: seen.lists.kill > 0,
     done: rows > 0 && states.queue + states.running === 0 && seen.closed,

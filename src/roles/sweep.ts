@@ -28,12 +28,13 @@ async function reclaim(member: Member, expired: readonly Lease[]): Promise<void>
   if (still.length > 0) member.log.warn({ workers }, `${still.length} leases expired: their points run again`);
 }
 
-function endingOf(member: Member, { token, element }: Lease): Ending {
+function endingOf(member: Member, lease: Lease): Ending {
+  const { token, element } = lease;
   const { space, losses } = member.search;
   try {
     const { point, facts, byHand } = decodeTravel(element, space);
     if (byHand) return { token, arrival: 'main_sql_Q' };
-    return afterLoss(point, facts, token, { worker: workerOf(token) }, losses);
+    return afterLoss(point, facts, lease, { worker: workerOf(token) }, losses);
   } catch (error) {
     if (!(error instanceof Malformed)) throw error;
     return { token, arrival: 'main_Q:malformed' };

@@ -1,10 +1,13 @@
 import { type Ledger, Replaced } from '../ledger/ledger.js';
 import type { Batch } from '../queue/batches.js';
 import { look } from '../queue/look.js';
+import { pause } from '../support/bell.js';
 import { Unavailable, UsageError } from '../support/errors.js';
 import { Stopped } from '../support/stop.js';
 import type { Member } from './member.js';
 import type { Search } from './search.js';
+
+const replacedPauseMs = 300;
 
 /** Waits for the table, and checks that it is of the search that this role is configured for. */
 export async function readyLedger(member: Member, ledger: Ledger): Promise<void> {
@@ -44,6 +47,7 @@ export async function written(member: Member, ledger: Ledger, batch: Batch, writ
     if (!(error instanceof Replaced)) throw error;
     member.log.warn(`${error.message}: what was under way for the old one is dropped`);
     member.batches.forget(batch);
+    await pause(replacedPauseMs, member.stop.quiet);
     await readyLedger(member, ledger);
     return false;
   }

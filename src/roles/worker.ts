@@ -296,7 +296,7 @@ export class WorkerRole {
     const { search, session, log } = this.member;
     const { point, facts } = decodeTravel(lease.element, search.space);
     if (!(await this.bench.faulted(point.hash, fault))) return this.giveBack([lease]);
-    const ending = afterLoss(point, facts, lease.token, { worker: session.owner, fault }, search.losses);
+    const ending = afterLoss(point, facts, lease, { worker: session.owner, fault }, search.losses);
     const next = ending.arrival === 'main_Q' ? 'it is queued again' : 'it is an error now, of kind poison';
     log.warn(
       { hash: point.hash, code: point.code },

@@ -4,6 +4,8 @@ const refusesOthers = `if redis.call('HGET', search, 'generation') ~= ARGV[1] th
 const guardedScripts = ['admit', 'announce', 'close', 'expired', 'finish', 'lease', 'renew', 'requeue', 'strays'];
 const lockedScripts = { suspend: 'suspends', fill: 'fills', publish: 'publishes' };
 
+const restored = 'integration/foreign.test.ts > a Redis restored from a backup made before the table was replaced >';
+
 /** Each guard of what moves through Redis, and the test that misses it. */
 export const guardsOfRedis: readonly Guard[] = [
   // Who owns a live point: leases.
@@ -263,6 +265,62 @@ export const guardsOfRedis: readonly Guard[] = [
     without:
       'await member.batches.drop(batch, malformed);\n  if (!(await written(member, ledger, batch, effect))) return;',
     test: 'integration/batches.test.ts > settling > ends no batch of reports that SQL does not have',
+  },
+  {
+    guard: 'a report for another table changes nothing',
+    file: 'roles/settling.ts',
+    text: 'facts.table === mark || (facts.table === undefined && unmarked)',
+    without: 'facts.table !== undefined || unmarked',
+    test: 'integration/foreign.test.ts > a report that names another table > is kept for people, counted, and changes nothing: running_sql_Q',
+  },
+  {
+    guard: 'a report that names no table is taken only from a Redis that is known to be of the table',
+    file: 'roles/settling.ts',
+    text: 'facts.table === mark || (facts.table === undefined && unmarked)',
+    without: 'facts.table === mark || facts.table === undefined',
+    test: `${restored} brings nothing into the new table, reports of version 0.1`,
+  },
+  {
+    guard: 'only the table that stands tells what is for another',
+    file: 'roles/settling.ts',
+    text: 'if (ledger.incarnation !== table) return undefined;',
+    without: '',
+    test: 'integration/foreign.test.ts > a client that knows the old table sets no report for the new one aside',
+  },
+  {
+    guard: 'a report that was set aside counts as one that left Redis',
+    file: 'queue/batches.ts',
+    text: 'batch.elements.length - malformed.length;',
+    without: 'batch.elements.length - malformed.length - foreign.length;',
+    test: 'integration/foreign.test.ts > a report that names another table > counts as a report that has left Redis',
+  },
+  {
+    guard: 'no lease of another table outlives a rebuild',
+    file: 'roles/rebuild.ts',
+    text: `if (origin === 'this') leases.set(`,
+    without: 'if (origin) leases.set(',
+    test: `${restored} brings nothing into the new table, reports marked`,
+  },
+  {
+    guard: 'no root of another table outlives a rebuild',
+    file: 'roles/rebuild.ts',
+    text: `if (origin === 'another') await`,
+    without: `if (origin === 'unknown') await`,
+    test: `${restored} brings nothing into the new table, reports marked`,
+  },
+  {
+    guard: 'which generation a rebuild suspended stays known to the next one',
+    file: 'queue/lua/suspend.lua',
+    text: `if generation then redis.call('HSET', search, 'suspended', generation) end`,
+    without: '',
+    test: `${restored} brings nothing in either when its rebuild is cut short`,
+  },
+  {
+    guard: 'no proposal of another table is admitted before the rebuild',
+    file: 'roles/admission.ts',
+    text: `=== 'another') throw`,
+    without: `=== 'unknown') throw`,
+    test: `${restored} admits none of its proposals before a master has rebuilt it`,
   },
   {
     guard: 'a batch that was taken is settled, also when the call for another list failed',

@@ -166,6 +166,7 @@ describe('settling', () => {
     }
     const ledger = new Broken(databaseUrl, 'points', line.names);
     atEnd(() => ledger.close());
+    await ledger.open();
     await expect(settle(member, ledger, batch, ledger.incarnation)).rejects.toThrow('broken');
     expect(await seenIn(session)).toMatchObject({ batches: { complete0_sql_Q: 1 } });
   });

@@ -196,7 +196,7 @@ describe('a machine that failed runs', () => {
 
 describe('a point that fails on a sound machine', () => {
   const afterFault = (facts: Partial<Travel>, fault = 'no such file') =>
-    afterLoss(at(4), { depth: 0, ...facts }, 'w-1', { worker: 'w', fault }, losses);
+    afterLoss(at(4), { depth: 0, ...facts }, { token: 'w-1', element: '' }, { worker: 'w', fault }, losses);
 
   test('is queued again, with the worker and the fault on its account and as many attempts as before', () => {
     const { arrival, element = '' } = afterFault({ attempt: 2, lost: ['one'] });

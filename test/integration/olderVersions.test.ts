@@ -30,9 +30,10 @@ async function leftBehind(name: string, database: (typeof databases)[number], wr
 
 const verdictOf = ({ hash, state, stable }: Row) => [hash, state === 'completed' ? stable === 1 : state];
 
-/** The closure, but for the point whose run failed in the first version's time. */
-function closure({ failed }: { failed: boolean }) {
-  return planeRowsFrom('2.5,-2.25', '3.0,3.0', '-3.0,3.0').map(({ code, hash, stable }) => [
+/** The closure, but for the point whose run failed in the first version's time; without the root that was not admitted yet, or with it. */
+function closure({ failed, root = true }: { failed: boolean; root?: boolean }) {
+  const roots = root ? ['2.5,-2.25'] : [];
+  return planeRowsFrom(...roots, '3.0,3.0', '-3.0,3.0').map(({ code, hash, stable }) => [
     hash,
     failed && code === '-3.0,3.0' ? 'error' : stable,
   ]);
@@ -70,10 +71,28 @@ describe('a search that the first version left', () => {
 
   test('is taken up by a Redis of another life too, from SQL and what the lists still say', async () => {
     const fleet = await leftBehind('left-restarted', 'SQLite');
-    await redis.hset(fleet.key('search'), 'generation', 'of@another-life');
+    const generation = 'of@another-life';
+    await redis.hset(fleet.key('search'), { generation });
+    await inDatabase(fleet, `update parameterspace_meta set value = '${generation}' where name = 'generation'`);
     await fleet.crew();
     await fleet.done();
     expect((await fleet.rows()).map(verdictOf)).toEqual(closure({ failed: true }));
+    await fleet.stop();
+  });
+
+  test('is taken up without its reports where nothing proves that Redis is of its table', async () => {
+    const fleet = await leftBehind('left-restored', 'SQLite');
+    await redis.hset(fleet.key('search'), 'generation', 'of@another-life');
+    await fleet.crew();
+    await fleet.done();
+    expect((await fleet.rows()).map(verdictOf)).toEqual(closure({ failed: false, root: false }));
+    expect((await fleet.status()).foreign).toEqual({
+      [fleet.key('complete0_sql_Q:foreign')]: 2,
+      [fleet.key('complete1_sql_Q:foreign')]: 1,
+      [fleet.key('error_sql_Q:foreign')]: 1,
+      [fleet.key('running_sql_Q:foreign')]: 1,
+      [fleet.key('main_sql_Q:foreign')]: 1,
+    });
     await fleet.stop();
   });
 

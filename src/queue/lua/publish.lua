@@ -28,7 +28,7 @@ if redis.call('EXISTS', new_waiting) == 1 then redis.call('RENAME', new_waiting,
 while redis.call('LMOVE', new_main_sql, main_sql, 'RIGHT', 'LEFT') do end
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
-redis.call('HDEL', search, 'damage', 'closed')
+redis.call('HDEL', search, 'damage', 'closed', 'suspended')
 redis.call('HSET', search,
   'admitted', redis.call('LLEN', main) + redis.call('HLEN', leased), 'ended', 0, 'settled', 0,
   'known', redis.call('SCARD', seen), 'proposed', redis.call('SCARD', waiting), 'swept_at', now, 'reclaim_from', now + tonumber(ARGV[4]),

@@ -1,4 +1,4 @@
--- Promise: begins a rebuild: no generation stands, so every other script refuses. What waited to be admitted or run, in lists
+-- Promise: begins a rebuild: no generation stands, so every other script refuses; which one stood last is kept on record. What waited to be admitted or run, in lists
 --          and in batches of masters, is set aside for the rebuild. A batch that lost its owner's mark can be taken over at
 --          once, and one whose size was lost is waited for all the same.
 -- KEYS:    search, rebuild lock, set-aside list, batches, taken, then so many lists to set aside, then so many keys to clear
@@ -7,6 +7,8 @@
 local search, lock, aside, batches, taken = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5]
 if redis.call('GET', lock) ~= ARGV[1] then return 0 end
 local lists = tonumber(ARGV[2])
+local generation = redis.call('HGET', search, 'generation')
+if generation then redis.call('HSET', search, 'suspended', generation) end
 redis.call('HDEL', search, 'generation', 'dropped')
 for i = 6, 5 + lists do
   while redis.call('LMOVE', KEYS[i], aside, 'RIGHT', 'LEFT') do end
