@@ -26,7 +26,7 @@ function standing({ roles = [], paused, silentMs = 0, leases = 0, killed = false
     return { id: role, role, host: '', pid: 1, silentMs, ...(paused ? { benched: 'no disk' } : {}) };
   });
   const workers = roles.filter((role) => role === 'worker' && silentMs <= leaseMs).length;
-  const facts = { name: 'x', stable: 0, unstable: 0, dropped: 0, damage: [], batches: 0 };
+  const facts = { name: 'x', stable: 0, unstable: 0, dropped: 0, foreign: {}, damage: [], batches: 0 };
   const now = { ...facts, states, lists: { ...lists, ...counts.lists }, leases, workers, roles: seen, killed, done };
   return standingOf(now, leaseMs);
 }
