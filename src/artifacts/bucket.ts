@@ -5,7 +5,7 @@ import { PassThrough } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
 import { setTimeout as delay } from 'node:timers/promises';
 import { type Bucket, type File, Storage } from '@google-cloud/storage';
-import { MachineFault, messageOf, Unavailable } from '../support/errors.js';
+import { MachineFault, messageOf, Unavailable, Unstorable } from '../support/errors.js';
 import { onDisk, regularFiles } from '../support/files.js';
 import { metadataFile, parseMetadata } from './metadata.js';
 import {
@@ -22,6 +22,8 @@ import {
 
 /** Files from this size on are uploaded so that a second try goes on where the first one broke off, bytes. */
 const resumableFrom = 8 * 1024 * 1024;
+/** Longest name of an object, in UTF-8. */
+const maxNameBytes = 1024;
 const transfersAtOnce = 4;
 const readsAtOnce = 16;
 /** Longest time that an operation is tried again for, s. */
@@ -63,10 +65,15 @@ export class BucketStore implements ArtifactStore {
   async save(directory: string, hash: string, token: string, signal?: AbortSignal): Promise<string> {
     const path = posix.join(this.root, runPath(hash, token));
     const upload = (name: string) =>
-      this.upload(join(directory, name), this.bucket.file(posix.join(path, objectName(name))), signal);
+      this.upload(join(directory, name), this.objectOf(posix.join(path, objectName(name))), signal);
     await drain(mapped(withoutMetadata(directory), transfersAtOnce, upload));
     await upload(metadataFile);
     return `gs://${posix.join(this.bucket.name, path)}`;
+  }
+
+  private objectOf(name: string): File {
+    if (Buffer.byteLength(name) <= maxNameBytes) return this.bucket.file(name);
+    throw new Unstorable(`the name of a file in Cloud Storage would be longer than ${maxNameBytes} bytes: ${name}`);
   }
 
   /** May be tried again: the name is one attempt's own, so what it holds is always the same. */
@@ -94,7 +101,7 @@ export class BucketStore implements ArtifactStore {
     if (!files.some(({ name }) => name === prefix + metadataFile)) return false;
     await drain(
       mapped(files, transfersAtOnce, async (file) => {
-        const inside = file.name.slice(prefix.length);
+        const inside = pathOf(file.name.slice(prefix.length));
         if (inside === '' || inside.split('/').includes('..')) return;
         const destination = join(directory, inside);
         await onDisk('writing the files of a run', () => mkdir(dirname(destination), { recursive: true }));
@@ -140,7 +147,7 @@ export class BucketStore implements ArtifactStore {
       const query = { prefix, autoPaginate: false, ...(pageToken !== undefined && { pageToken }) };
       const [files, next] = await this.attempt(this.reading, () => this.bucket.getFiles(query));
       for (const { name, metadata } of files) {
-        const path = name.slice(prefix.length);
+        const path = pathOf(name.slice(prefix.length));
         if (isInsideRun(path)) yield { path, bytes: Number(metadata.size) };
       }
       pageToken = (next as { pageToken?: string } | undefined)?.pageToken;
@@ -164,9 +171,13 @@ async function sizeOf(file: File): Promise<number | undefined> {
   }
 }
 
-/** A file's name as Cloud Storage takes it. */
-function objectName(name: string): string {
-  return name.replace(/[\r\n]/g, encodeURIComponent);
+/** A file's path as Cloud Storage takes it, which has no line ends in names; `pathOf` is its inverse. */
+function objectName(path: string): string {
+  return path.replace(/[\r\n]|%(?=0A|0D|25)/g, encodeURIComponent);
+}
+
+function pathOf(objectName: string): string {
+  return objectName.replace(/%(?:0A|0D|25)/g, decodeURIComponent);
 }
 
 /** The runs of that search below a prefix, and those of others as such; an empty one means the whole bucket. */

@@ -1,9 +1,9 @@
-import { mkdir, open, readdir, readFile, rename } from 'node:fs/promises';
+import { mkdir, open, readFile, rename } from 'node:fs/promises';
 import { dirname, join, resolve } from 'node:path';
 import { Readable } from 'node:stream';
 import { MachineFault, messageOf } from '../support/errors.js';
 import { copyFiles, onDisk, openBelow, regularFiles, removeDirectory, statBelow, statOf } from '../support/files.js';
-import { hasEnded, thisProcess } from '../support/owner.js';
+import { OwnFolder } from '../support/ownFolder.js';
 import { metadataFile, parseMetadata } from './metadata.js';
 import {
   type ArtifactStore,
@@ -18,8 +18,6 @@ import {
 } from './store.js';
 
 const incoming = '.incoming';
-/** Age of what is half stored at which it counts as left behind, on whatever host, ms. */
-const abandonedMilliseconds = 86_400_000;
 
 /**
  * A local folder; for one machine, or for several that mount it at one place. No symbolic link below it is followed: whoever may
@@ -28,6 +26,8 @@ const abandonedMilliseconds = 86_400_000;
 export class FolderStore implements ArtifactStore {
   private readonly folder: string;
   private readonly root: string;
+  /** What this process is storing. */
+  private readonly halfStored: OwnFolder;
   private saves = 0;
 
   constructor(
@@ -36,37 +36,38 @@ export class FolderStore implements ArtifactStore {
   ) {
     this.folder = resolve(folder);
     this.root = join(this.folder, name);
+    this.halfStored = new OwnFolder(join(this.root, incoming), '');
   }
 
   async check(): Promise<void> {
     await onDisk(`preparing ${this.root}`, async () => {
       await mkdir(join(this.root, incoming), { recursive: true });
       await this.refuseLinks(incoming);
-      const old = Date.now() - abandonedMilliseconds;
-      for (const entry of await readdir(join(this.root, incoming))) {
-        const path = join(this.root, incoming, entry);
-        const written = (await statOf(path))?.mtimeMs ?? 0;
-        if (hasEnded(entry) || written < old) await removeDirectory(path);
-      }
+      await this.halfStored.prepare();
     });
   }
 
   /** The files reach the disk under a temporary name, then get their own: a run is there whole or not at all. */
   async save(directory: string, hash: string, token: string, signal?: AbortSignal): Promise<string> {
     const target = join(this.root, runPath(hash, token));
-    const temporary = join(this.root, incoming, `${thisProcess}.${this.saves++}`);
     return onDisk(`storing files in ${this.root}`, async () => {
-      for (const folder of [dirname(target), dirname(temporary)]) await mkdir(folder, { recursive: true });
-      await this.refuseLinks(hash);
-      await this.refuseLinks(incoming);
-      await copyFiles(directory, temporary, signal);
-      for await (const path of regularFiles(temporary)) {
-        signal?.throwIfAborted();
-        await sync(join(temporary, path));
+      for (const folder of [hash, incoming]) {
+        await mkdir(join(this.root, folder), { recursive: true });
+        await this.refuseLinks(folder);
       }
-      signal?.throwIfAborted();
-      await removeDirectory(target);
-      await rename(temporary, target);
+      const temporary = join(await this.halfStored.path(), String(this.saves++));
+      try {
+        await copyFiles(directory, temporary, signal);
+        for await (const path of regularFiles(temporary)) {
+          signal?.throwIfAborted();
+          await sync(join(temporary, path));
+        }
+        signal?.throwIfAborted();
+        await removeDirectory(target);
+        await rename(temporary, target);
+      } finally {
+        await removeDirectory(temporary);
+      }
       await sync(dirname(target));
       return target;
     });
@@ -105,7 +106,9 @@ export class FolderStore implements ArtifactStore {
     });
   }
 
-  async close(): Promise<void> {}
+  async close(): Promise<void> {
+    await this.halfStored.remove();
+  }
 
   private async refuseLinks(path: string): Promise<void> {
     if ((await statBelow(this.folder, join(this.name, path)))?.isDirectory()) return;

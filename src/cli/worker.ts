@@ -1,7 +1,7 @@
 import { tmpdir } from 'node:os';
 import type { Argv } from 'yargs';
 import { createArtifactStore } from '../artifacts/index.js';
-import { WorkerRole, withScratch } from '../roles/worker.js';
+import { WorkerRole } from '../roles/worker.js';
 import { createSimulator, oddities } from '../simulators/index.js';
 import { durationOption, switchOption, wholeOption, withCommon, withMetrics } from './options.js';
 import { asMember, openWorkbench, steppedOf } from './wire.js';
@@ -32,19 +32,17 @@ export function workerCommand(cli: Argv): Argv {
         stable: config.stable,
         note: (sentence: string) => bench.log.info(sentence),
       };
-      const done = await withScratch(tmpdir(), (scratch) =>
-        asMember('worker', bench, options.grace ?? defaultGraceMs, async (member) => {
-          const store = await createArtifactStore(config.artifacts.url, config.name);
-          return new WorkerRole(member, createSimulator(config.simulator, run), store, {
-            concurrency: options.concurrency ?? 1,
-            exitWhenDone: options.exitWhenDone === true,
-            timeoutSeconds: config.run.timeoutSeconds,
-            attempts: config.run.attempts,
-            scratch,
-            storeIsLocal: config.artifacts.url.startsWith('file:'),
-          }).serve();
-        }),
-      );
+      const done = await asMember('worker', bench, options.grace ?? defaultGraceMs, async (member) => {
+        const store = await createArtifactStore(config.artifacts.url, config.name);
+        return new WorkerRole(member, createSimulator(config.simulator, run), store, {
+          concurrency: options.concurrency ?? 1,
+          exitWhenDone: options.exitWhenDone === true,
+          timeoutSeconds: config.run.timeoutSeconds,
+          attempts: config.run.attempts,
+          scratch: tmpdir(),
+          storeIsLocal: config.artifacts.url.startsWith('file:'),
+        }).serve();
+      });
       if (options.exitWhenDone && !done && stop.bySignal) process.exitCode = stoppedBySignal;
     },
   );

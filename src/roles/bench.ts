@@ -2,6 +2,9 @@ import type { ArtifactStore } from '../artifacts/store.js';
 import type { Simulator } from '../simulators/simulator.js';
 import { pause } from '../support/bell.js';
 import { MachineFault, messageOf, Unavailable } from '../support/errors.js';
+import { onDisk } from '../support/files.js';
+import { fullDisk } from '../support/machine.js';
+import type { OwnFolder } from '../support/ownFolder.js';
 import { orStopped } from '../support/patience.js';
 import type { Member } from './member.js';
 
@@ -28,6 +31,7 @@ export class Bench {
     private readonly member: Member,
     private readonly simulator: Simulator,
     private readonly store: ArtifactStore,
+    private readonly scratch: OwnFolder,
     /** Whether there will be nothing to run any more. */
     private readonly over: () => boolean = () => false,
   ) {
@@ -70,7 +74,11 @@ export class Bench {
 
   private async prepare(): Promise<void> {
     await this.simulator.prepare(this.member.stop.quiet);
-    if (this.simulator.keepsFiles) await this.store.check();
+    if (!this.simulator.keepsFiles) return;
+    const folder = await this.scratch.prepare();
+    const full = await onDisk(`looking at ${folder}`, () => fullDisk(folder));
+    if (full !== undefined) throw new MachineFault(`${full}: make room, or set TMPDIR`);
+    await this.store.check();
   }
 
   /** Waits until the machine is to be probed again, each time twice as long. */

@@ -1,4 +1,4 @@
-import { mkdir, rm } from 'node:fs/promises';
+import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { type RunMetadata, writeMetadata } from '../artifacts/metadata.js';
 import type { ArtifactStore } from '../artifacts/store.js';
@@ -7,7 +7,9 @@ import { encode, longestElement, type Report, type Travel } from '../queue/messa
 import type { Attempt, Outcome, Simulator } from '../simulators/simulator.js';
 import type { Point } from '../space/space.js';
 import { isoNow, monotonicMs } from '../support/clock.js';
-import { onDisk } from '../support/files.js';
+import { messageOf, Unstorable } from '../support/errors.js';
+import { onDisk, removeDirectory } from '../support/files.js';
+import type { OwnFolder } from '../support/ownFolder.js';
 import { Stopped } from '../support/stop.js';
 import { version } from '../support/version.js';
 import type { RunEnding } from './finisher.js';
@@ -33,7 +35,7 @@ interface Surroundings {
   store: ArtifactStore;
   timeoutSeconds: number;
   attempts: number;
-  scratch: string;
+  scratch: OwnFolder;
 }
 
 /** One attempt at one point, from its lease to what is to be told of it. */
@@ -93,14 +95,12 @@ export class Run {
   private async work(): Promise<RunEnding> {
     const { simulator } = this.around;
     if (!simulator.keepsFiles) return this.ending(await simulator.run(this.forSimulator()));
-    const folder = join(this.around.scratch, this.lease.token);
+    const folder = join(await this.around.scratch.path(), this.lease.token);
     try {
-      const directories = await this.prepare(folder);
-      const outcome = await simulator.run(this.forSimulator(directories));
-      const outPath = await this.keep(outcome, directories.output);
-      return this.ending(outcome, outPath);
+      const outcome = await unlessUnstorable(async () => simulator.run(this.forSimulator(await this.prepare(folder))));
+      return await this.stored(outcome, join(folder, 'output'));
     } finally {
-      await rm(folder, { recursive: true, force: true });
+      await removeDirectory(folder).catch(() => {}); // what is left goes with the scratch folder
     }
   }
 
@@ -150,6 +150,17 @@ export class Run {
     const path = this.travel.previous_path;
     const found = path !== undefined && (await this.insist(() => this.around.store.fetch(path, previous, this.signal)));
     return found ? { input, output, previous } : { input, output };
+  }
+
+  /** What cannot be stored makes a run a failed one, of which its metadata alone is kept. */
+  private async stored(outcome: Outcome, output: string): Promise<RunEnding> {
+    const kept = await unlessUnstorable(() => this.keep(outcome, output));
+    if (typeof kept === 'string') return this.ending(outcome, kept);
+    await onDisk('removing the output of a run', async () => {
+      await removeDirectory(output);
+      await mkdir(output);
+    });
+    return this.ending(kept, await this.keep(kept, output));
   }
 
   /** Stores the files, metadata last; failed runs' files too. */
@@ -261,5 +272,17 @@ export class Run {
       simulator: this.around.simulator.facts,
       program_version: version,
     };
+  }
+}
+
+type Failure = Extract<Outcome, { kind: 'error' }>;
+
+/** What `work` gives; where a run left what cannot be kept, that as a failure of its program. */
+async function unlessUnstorable<T>(work: () => Promise<T>): Promise<T | Failure> {
+  try {
+    return await work();
+  } catch (error) {
+    if (!(error instanceof Unstorable)) throw error;
+    return { kind: 'error', errorKind: 'program', message: messageOf(error) };
   }
 }

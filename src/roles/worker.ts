@@ -1,5 +1,3 @@
-import { mkdir, readdir, rm } from 'node:fs/promises';
-import { join } from 'node:path';
 import type { ArtifactStore } from '../artifacts/store.js';
 import { sightings } from '../queue/fleet.js';
 import type { Lease } from '../queue/leases.js';
@@ -8,7 +6,7 @@ import { Renewer } from '../queue/renewer.js';
 import type { Simulator } from '../simulators/simulator.js';
 import { Bell, pause } from '../support/bell.js';
 import { MachineFault, messageOf, Unavailable } from '../support/errors.js';
-import { hasEnded, thisProcess, userId } from '../support/owner.js';
+import { OwnFolder } from '../support/ownFolder.js';
 import { Stopped } from '../support/stop.js';
 import { Bench } from './bench.js';
 import { afterLoss, lostWith } from './blame.js';
@@ -25,7 +23,7 @@ export interface WorkerOptions {
   timeoutSeconds: number;
   /** Runs of the program that may fail before the point is an error. */
   attempts: number;
-  /** Where runs get their directories. */
+  /** The folder below which runs get their directories; others may share it. */
   scratch: string;
   /** What this machine stores, no other reads: a fleet on several hosts finds few parents' files. */
   storeIsLocal: boolean;
@@ -62,6 +60,7 @@ export class WorkerRole {
   private readonly finisher: Finisher;
   private readonly renewer: Renewer;
   private readonly bench: Bench;
+  private readonly scratch: OwnFolder;
   private announcing: NodeJS.Timeout | undefined;
   private meanRunMs = Number.POSITIVE_INFINITY;
   private over = false;
@@ -90,7 +89,8 @@ export class WorkerRole {
       (tokens) => this.lost(tokens),
       (error) => this.fail(error),
     );
-    this.bench = new Bench(member, simulator, store, () => this.nothingLeft());
+    this.scratch = new OwnFolder(options.scratch, 'atmos-fleet-runs-');
+    this.bench = new Bench(member, simulator, store, this.scratch, () => this.nothingLeft());
   }
 
   /** Serves until it is stopped, or until the search is over. Answers whether it was over. */
@@ -111,8 +111,15 @@ export class WorkerRole {
     }
   }
 
+  private async closeAll(): Promise<void> {
+    await this.leftovers;
+    await this.simulator.close();
+    await this.store.close();
+    await this.scratch.remove();
+  }
+
   private async close(): Promise<void> {
-    const closing = this.leftovers.then(() => this.simulator.close()).then(() => this.store.close());
+    const closing = this.closeAll();
     const { abort } = this.member.stop;
     if (!abort.aborted) return closing;
     const late = pause(leaveMs).then(() => 'late');
@@ -268,6 +275,7 @@ export class WorkerRole {
         simulator: this.simulator,
         store: this.store,
         ...options,
+        scratch: this.scratch,
       });
       this.held.set(lease.token, run);
       this.finisher.add(await run.done());
@@ -355,24 +363,6 @@ export class WorkerRole {
       if (!(error instanceof Unavailable)) return this.fail(error as Error);
       for (const run of lasting) run.announced = false;
     });
-  }
-}
-
-/** By user: what another's left, this one cannot remove. */
-const scratchPrefix = `atmos-fleet-runs-${userId}-`;
-
-/** A scratch folder of this worker's own, gone when it ends; those of workers that were killed go now. */
-export async function withScratch<T>(parent: string, use: (folder: string) => Promise<T>): Promise<T> {
-  for (const name of await readdir(parent)) {
-    const left = name.startsWith(scratchPrefix) && hasEnded(name.slice(scratchPrefix.length));
-    if (left) await rm(join(parent, name), { recursive: true, force: true });
-  }
-  const folder = join(parent, scratchPrefix + thisProcess);
-  await mkdir(folder, { recursive: true });
-  try {
-    return await use(folder);
-  } finally {
-    await rm(folder, { recursive: true, force: true });
   }
 }
 

@@ -1,14 +1,27 @@
 import { type ChildProcessByStdio, spawn } from 'node:child_process';
 import { constants as fileConstants } from 'node:fs';
-import { cp, lstat, mkdir, readdir, statfs } from 'node:fs/promises';
+import { access, chown, cp, lchown, mkdir, stat } from 'node:fs/promises';
 import { constants, tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { basename, isAbsolute, join } from 'node:path';
 import type { Readable } from 'node:stream';
 import { setTimeout as delay } from 'node:timers/promises';
-import { MachineFault, messageOf } from '../support/errors.js';
-import { copyFiles, onDisk, readFirst, removeDirectory, statOf, withRights } from '../support/files.js';
-import { hasEnded, thisProcess, userId } from '../support/owner.js';
-import { cellVariable, killAllIn, killGroup } from './processes.js';
+import { MachineFault, messageOf, UsageError } from '../support/errors.js';
+import {
+  copyFiles,
+  everythingBelow,
+  onDisk,
+  onRunFiles,
+  openWay,
+  readFirst,
+  removeDirectory,
+  statOf,
+  withRights,
+} from '../support/files.js';
+import { fullDisk, MachineWatch } from '../support/machine.js';
+import { userId } from '../support/owner.js';
+import { OwnFolder } from '../support/ownFolder.js';
+import { checkOutput, type OutputLimits } from './output.js';
+import { cellVariable, killCell, killCellsIn, killGroup, type Mark, marked, markOf } from './processes.js';
 import {
   type Cell,
   type Command,
@@ -22,37 +35,48 @@ import {
 import { type KeptCell, Slots } from './slots.js';
 import { Watch } from './watch.js';
 
-const leastFreeBytes = 32 * 1024 * 1024;
 const closeMilliseconds = 1000;
+/** Cleaners of temporary folders go by the age of single files: a checkout that nobody used for longer is in doubt. */
+const idleMilliseconds = 43_200_000;
 /** Links are copied as they stand: resolved, a relative one would lead back into the original. */
 const copyOptions = { recursive: true, mode: fileConstants.COPYFILE_FICLONE, verbatimSymlinks: true };
+const folderPrefix = 'atmos-fleet-cells-';
 
-/** Where cells lie unless the configuration says otherwise: apart for each user. */
-export const defaultScratch = join(tmpdir(), `atmos-fleet-${userId}`);
+export interface LocalOptions extends OutputLimits {
+  /** Where runs get their directories; the system's temporary folder by default. */
+  scratch?: string | undefined;
+  /** `uid` or `uid:gid` that programs run as; this process's own by default. */
+  user?: string | undefined;
+}
+
+interface User {
+  uid: number;
+  gid: number;
+}
 
 /** Programs as child processes of this one, each cell a directory of its own; for machines that hold the simulator. */
 export class LocalSandbox implements Sandbox {
   readonly facts: Record<string, string> = { sandbox: 'local' };
   private readonly slots = new Slots((slot) => this.make(slot));
-  private readonly own: string;
+  private readonly folder: OwnFolder;
+  private readonly user: User | undefined;
   private made = 0;
 
   constructor(
-    private readonly scratch: string = defaultScratch,
+    private readonly options: LocalOptions,
     private readonly checkout?: string,
   ) {
-    this.own = join(scratch, thisProcess);
+    this.user = options.user === undefined ? undefined : userOf(options.user);
+    this.folder = new OwnFolder(options.scratch ?? tmpdir(), folderPrefix, this.user !== undefined);
   }
 
   async prepare(): Promise<void> {
-    await onDisk(`preparing ${this.scratch}`, async () => {
-      await mkdir(this.own, { recursive: true, mode: 0o700 });
-      const { uid } = await lstat(this.scratch);
-      if (uid !== userId) throw new MachineFault(`${this.scratch} belongs to another user: set sandbox.scratch`);
-      await this.removeLeftovers();
-      const { bavail, bsize } = await statfs(this.scratch);
-      if (bavail * bsize < leastFreeBytes) throw new MachineFault(`The disk of ${this.scratch} is full: make room`);
-    });
+    if (this.user && this.user.uid !== userId && userId !== 0) {
+      throw new UsageError('simulator.sandbox.user: only a worker that root started can run programs as another user');
+    }
+    const own = await this.folder.prepare((left) => killCellsIn(left, basename(left)));
+    const full = await onDisk(`preparing ${own}`, () => fullDisk(own));
+    if (full !== undefined) throw new MachineFault(`${full}: make room, or set simulator.sandbox.scratch`);
     if (this.checkout !== undefined && !(await isDirectory(this.checkout))) {
       throw new MachineFault(
         `There is no directory ${this.checkout} here: install the simulator, or set sandbox.directory`,
@@ -66,19 +90,14 @@ export class LocalSandbox implements Sandbox {
 
   async close(): Promise<void> {
     await this.slots.close();
-    await removeDirectory(this.own).catch(() => {}); // the next start on this machine removes it
+    await this.folder.remove();
   }
 
-  private async removeLeftovers(): Promise<void> {
-    for (const owner of await readdir(this.scratch)) {
-      if (!hasEnded(owner)) continue;
-      await killAllIn(join(this.scratch, owner));
-      await removeDirectory(join(this.scratch, owner));
-    }
-  }
-
-  private make(slot: number): Promise<KeptCell> {
-    const cell = new LocalCell(join(this.own, `slot-${slot}-${this.made++}`), this.checkout);
+  private async make(slot: number): Promise<KeptCell> {
+    const own = await this.folder.path();
+    const number = this.made++;
+    const root = join(own, `slot-${slot}-${number}`);
+    const cell = new LocalCell(root, markOf(basename(own), number), this.options, this.checkout, this.user);
     return onDisk('making a directory for a run', async () => {
       await cell.fill();
       return cell;
@@ -88,46 +107,78 @@ export class LocalSandbox implements Sandbox {
 
 class LocalCell implements KeptCell {
   readonly directory: string;
-  usable = true;
   private readonly temporary: string;
+  private discarded = false;
+  private idleSince = performance.now();
+  /** What went wrong with this machine while a command ran in it. */
+  private trouble: string | undefined;
 
   constructor(
     private readonly root: string,
+    private readonly mark: Mark,
+    private readonly limits: OutputLimits,
     private readonly checkout: string | undefined,
+    private readonly user: User | undefined,
   ) {
     this.directory = join(root, 'work');
     this.temporary = join(root, 'tmp');
   }
 
+  /** Another user's program may have laid links in its checkout, which this one's copies would follow. */
+  get usable(): boolean {
+    return !this.discarded && !(this.user && this.checkout !== undefined);
+  }
+
   async fill(): Promise<void> {
-    await mkdir(this.temporary, { recursive: true });
+    await mkdir(this.root, { mode: this.user ? 0o711 : 0o700 });
+    await mkdir(this.temporary);
     if (this.checkout === undefined) await mkdir(this.directory);
     else await cp(this.checkout, this.directory, copyOptions);
+    await this.handOver(this.temporary);
+    await this.handOver(this.directory);
   }
 
   async settle(): Promise<boolean> {
-    await removeDirectory(this.temporary);
-    await mkdir(this.temporary);
-    if (this.checkout !== undefined) return true;
-    await removeDirectory(this.directory);
-    await mkdir(this.directory);
+    this.trouble = undefined;
+    const emptied = this.checkout === undefined ? [this.temporary, this.directory] : [this.temporary];
+    for (const directory of emptied) {
+      await removeDirectory(directory);
+      await mkdir(directory);
+      await this.handOver(directory);
+    }
+    this.idleSince = performance.now();
     return true;
+  }
+
+  async isIntact(): Promise<boolean> {
+    if (this.checkout !== undefined && performance.now() - this.idleSince > idleMilliseconds) return false;
+    return (await isDirectory(this.temporary)) && (await isDirectory(this.directory));
   }
 
   async put(...copies: Copy[]): Promise<void> {
     await onDisk('copying files into a run', async () => {
-      for (const { from, to } of copies) await copyFiles(from, join(this.directory, to));
+      for (const { from, to } of copies) {
+        const there = join(this.directory, to);
+        if (await copyFiles(from, there)) await this.handOver(there);
+      }
     });
   }
 
   take(from: string, to: string): Promise<boolean> {
-    const copy = () => copyFiles(join(this.directory, from), to);
-    return onDisk('copying files out of a run', () => withRights(copy, this.root, to));
+    return onRunFiles('copying files out of a run', async () => {
+      const path = join(this.directory, from);
+      if (!(await openWay(this.directory, from))) return false;
+      if (await isDirectory(path)) await checkOutput(path, this.limits);
+      return copyFiles(path, to);
+    });
   }
 
   read(path: string): Promise<Buffer | undefined> {
-    const read = () => readFirst(join(this.directory, path), mostBytesRead);
-    return onDisk('reading the files of a run', () => withRights(read, this.root));
+    return onRunFiles('reading the files of a run', async () => {
+      if (!(await openWay(this.directory, path))) return undefined;
+      const at = join(this.directory, path);
+      return withRights(at, () => readFirst(at, mostBytesRead));
+    });
   }
 
   kindOf(path: string): Promise<FileKind | undefined> {
@@ -135,25 +186,40 @@ class LocalCell implements KeptCell {
   }
 
   discard(): void {
-    this.usable = false;
+    this.discarded = true;
+  }
+
+  async failed(): Promise<void> {
+    this.discard();
+    if (!(await isDirectory(this.root))) this.trouble ??= `${this.root} was removed while a run was in it`;
+    if (this.trouble !== undefined) throw new MachineFault(`A run failed, and may not be why: ${this.trouble}`);
   }
 
   async end(): Promise<void> {
-    this.usable = false;
-    await killAllIn(this.root);
+    this.discard();
+    await killCell(this.root, this.mark);
     await onDisk('removing the directory of a run', () => removeDirectory(this.root));
   }
 
   async execute(command: Command): Promise<Execution> {
     command.signal.throwIfAborted();
-    const child = this.start(command);
-    const watch = new Watch(command, () => child.pid !== undefined && killGroup(child.pid));
+    const machine = await MachineWatch.begin(this.root);
+    try {
+      return await this.executed(command);
+    } finally {
+      this.trouble ??= await machine.end();
+    }
+  }
+
+  private async executed(command: Command): Promise<Execution> {
+    const child = await this.start(command);
+    const watch = new Watch(command, () => killGroup(child.pid));
     for (const stream of [child.stdout, child.stderr]) stream.on('data', (chunk: Buffer) => watch.log.add(chunk));
     const closed = new Promise((resolve) => child.once('close', resolve));
     try {
-      const status = await exitOf(child, command);
-      if (child.pid !== undefined) killGroup(child.pid);
-      await killAllIn(this.root);
+      const status = await exitOf(child);
+      killGroup(child.pid);
+      await killCell(this.root, this.mark);
       await Promise.race([closed, delay(closeMilliseconds, undefined, { ref: false })]);
       const files = watch.killed ? new Map<string, Buffer>() : await resultsOf(command, (path) => this.read(path));
       return { ...watch.ended(status), files };
@@ -162,31 +228,52 @@ class LocalCell implements KeptCell {
     }
   }
 
-  private start({ argv: [program = '', ...rest], environment }: Command): Child {
-    return spawn(program, rest, {
-      cwd: this.directory,
-      env: {
-        PATH: process.env.PATH,
-        HOME: this.temporary,
-        TMPDIR: this.temporary,
-        LANG: 'C.UTF-8',
-        ...environment,
-        [cellVariable]: this.root,
-      },
-      detached: true,
-      stdio: ['ignore', 'pipe', 'pipe'],
-    });
+  /** Throws `MachineFault` where the command could not be started. */
+  private async start({ argv, environment }: Command): Promise<Child> {
+    const cannot = (why: unknown) => new MachineFault(`This machine cannot start '${argv[0]}': ${messageOf(why)}`);
+    try {
+      await findProgram(argv[0] ?? '', this.directory);
+      const child = spawn(...marked(this.mark, argv), {
+        cwd: this.directory,
+        env: {
+          PATH: process.env.PATH,
+          HOME: this.temporary,
+          TMPDIR: this.temporary,
+          LANG: 'C.UTF-8',
+          ...environment,
+          [cellVariable]: this.root,
+        },
+        detached: true,
+        stdio: ['ignore', 'pipe', 'pipe'],
+        ...this.user,
+      });
+      await new Promise((resolve, reject) => {
+        child.once('spawn', resolve);
+        child.once('error', reject);
+      });
+      return child as Child;
+    } catch (error) {
+      throw cannot(error);
+    }
+  }
+
+  /** Makes a directory, and all in it, the user's that programs run as. */
+  private async handOver(directory: string): Promise<void> {
+    if (!this.user) return;
+    const { uid, gid } = this.user;
+    for await (const { path } of everythingBelow(directory)) {
+      await lchown(Buffer.concat([Buffer.from(`${directory}/`), path]), uid, gid);
+    }
+    await chown(directory, uid, gid);
   }
 }
 
-type Child = ChildProcessByStdio<null, Readable, Readable>;
+/** One that has started: it has a number, and streams. */
+type Child = ChildProcessByStdio<null, Readable, Readable> & { readonly pid: number };
 
-/** The exit status, as a shell would put it. Throws `MachineFault` where the command could not be started. */
-function exitOf(child: Child, { argv }: Command): Promise<number> {
-  return new Promise((resolve, reject) => {
-    child.once('error', (error) =>
-      reject(new MachineFault(`This machine cannot start '${argv[0]}': ${messageOf(error)}`, { cause: error })),
-    );
+/** The exit status, as a shell would put it. */
+function exitOf(child: Child): Promise<number> {
+  return new Promise((resolve) => {
     child.once('exit', (code, signal) => resolve(code ?? 128 + (signal ? constants.signals[signal] : 0)));
   });
 }
@@ -201,6 +288,27 @@ async function kindOfFile(path: string): Promise<FileKind | undefined> {
   return found.isSocket() ? 'socket' : 'device';
 }
 
+/** Sees that a program is there to be started, as a path from the directory it starts in or by a name on the PATH. */
+async function findProgram(program: string, directory: string): Promise<void> {
+  const places = program.includes('/') ? [directory] : (process.env.PATH ?? '').split(':');
+  const paths = places.map((place) => (isAbsolute(program) ? program : join(place || '.', program)));
+  let reason: unknown = new Error('it is not found on the PATH');
+  for (const path of paths) {
+    try {
+      if (!(await stat(path)).isFile()) throw new Error(`${path} is no file`);
+      return await access(path, fileConstants.X_OK);
+    } catch (error) {
+      if (program.includes('/')) reason = error;
+    }
+  }
+  throw reason;
+}
+
+function userOf(text: string): User {
+  const [uid = 0, gid = uid] = text.split(':').map(Number);
+  return { uid, gid };
+}
+
 async function isDirectory(path: string): Promise<boolean> {
-  return (await lstat(path).catch(() => undefined))?.isDirectory() ?? false;
+  return (await statOf(path))?.isDirectory() ?? false;
 }

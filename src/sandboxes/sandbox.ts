@@ -42,7 +42,10 @@ export interface Cell {
   put(...copies: Copy[]): Promise<void>;
   /** Throws `MachineFault` where the command cannot be started at all. */
   execute(command: Command): Promise<Execution>;
-  /** Copies a file, or the regular files below a directory, out to a local path. False: it is not there. */
+  /**
+   * Copies a file, or the regular files below a directory, out to a local path. False: it is not there. Throws `Unstorable`
+   * where there is more of it than a run may leave, or where names cannot be stored.
+   */
   take(from: string, to: string): Promise<boolean>;
   /** Reads a file, its first 64 MiB at most. Undefined: it is not there. */
   read(path: string): Promise<Buffer | undefined>;
@@ -50,6 +53,8 @@ export interface Cell {
   kindOf(path: string): Promise<FileKind | undefined>;
   /** Says that the cell must not be used again: what it holds is in doubt. */
   discard(): void;
+  /** As `discard`, for a run that failed: throws `MachineFault` where this machine may be why (no room, no memory). */
+  failed(): Promise<void>;
 }
 
 export type FileKind = 'regular file' | 'directory' | 'symbolic link' | 'named pipe' | 'socket' | 'device';

@@ -4,6 +4,8 @@ import type { Cell } from './sandbox.js';
 export interface KeptCell extends Cell {
   /** Whether it may be used again; false once discarded, or once it ended by itself. */
   readonly usable: boolean;
+  /** Whether it still is as it was settled. */
+  isIntact(): Promise<boolean>;
   /** Clears away what a use left. False: it cannot be used again. */
   settle(): Promise<boolean>;
   /** Ends it and removes what it holds. May be called again. */
@@ -47,7 +49,7 @@ export class Slots {
     const warm = this.warm.get(slot);
     this.warm.delete(slot);
     const cell = await warm;
-    if (cell?.usable) return cell;
+    if (cell?.usable && (await cell.isIntact())) return cell;
     if (cell) await this.end(cell);
     this.tellFault();
     return this.make(slot);

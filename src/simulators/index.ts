@@ -47,7 +47,5 @@ function ofKind(settings: SimulatorSettings, { timeoutSeconds, parameters = [], 
 
 function sandboxOf(settings: SandboxSettings, note?: (sentence: string) => void): Sandbox {
   const checkout = 'directory' in settings ? settings.directory : undefined;
-  return settings.kind === 'local'
-    ? new LocalSandbox(settings.scratch, checkout)
-    : new DockerSandbox(settings, checkout, note);
+  return settings.kind === 'local' ? new LocalSandbox(settings, checkout) : new DockerSandbox(settings, checkout, note);
 }

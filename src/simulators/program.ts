@@ -1,9 +1,10 @@
-import { writeFile } from 'node:fs/promises';
+import { mkdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Cell, Ending, Sandbox } from '../sandboxes/sandbox.js';
 import { formatNumber } from '../space/decimal.js';
 import type { Dictionary } from '../space/space.js';
-import { onDisk, writeInstead } from '../support/files.js';
+import { Unstorable } from '../support/errors.js';
+import { onDisk, removeDirectory, writeInstead } from '../support/files.js';
 import { failure } from './failure.js';
 import { noResult, readResult, resultFile } from './result.js';
 import type { Attempt, Outcome, Simulator } from './simulator.js';
@@ -35,7 +36,7 @@ export class ProgramSimulator implements Simulator {
   run(attempt: Attempt): Promise<Outcome> {
     return this.sandbox.use(attempt.slot, async (cell) => {
       const outcome = await this.runIn(cell, attempt);
-      if (outcome.kind === 'error') cell.discard();
+      if (outcome.kind === 'error') await cell.failed();
       return outcome;
     });
   }
@@ -61,9 +62,9 @@ export class ProgramSimulator implements Simulator {
       timeoutSeconds: this.timeoutSeconds,
       signal,
     });
-    await cell.take('output', output);
+    const refusal = await taken(cell, output);
     await onDisk('writing the log of a run', () => writeInstead(join(output, logFile), execution.log));
-    return this.judge(cell, execution, output);
+    return refusal === undefined ? this.judge(cell, execution, output) : failure(refusal, execution.log);
   }
 
   private async judge(cell: Cell, { ending, status, remark, log }: Ending, output: string): Promise<Outcome> {
@@ -78,4 +79,19 @@ export class ProgramSimulator implements Simulator {
 function parametersJson(parameters: Dictionary): string {
   const entries = Object.entries(parameters).map(([name, value]) => `${JSON.stringify(name)}:${formatNumber(value)}`);
   return `{${entries.join(',')}}`;
+}
+
+/** Takes what a program left into a directory; nothing of what cannot be kept, and the answer is why. */
+async function taken(cell: Cell, output: string): Promise<string | undefined> {
+  try {
+    await cell.take('output', output);
+    return undefined;
+  } catch (error) {
+    if (!(error instanceof Unstorable)) throw error;
+    await onDisk('removing the output of a run', async () => {
+      await removeDirectory(output);
+      await mkdir(output);
+    });
+    return error.message;
+  }
 }

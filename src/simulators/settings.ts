@@ -10,10 +10,26 @@ const size = z
 
 const absolutePath = z.string('an absolute path').regex(/^\/[^\0]*$/, 'an absolute path');
 
+/** What a run may leave, in either sandbox. */
+const output = {
+  /** Most bytes of all files together, as their sizes say: holes count. */
+  outputBytes: size.prefault('1g'),
+  /** Most files and directories. */
+  outputFiles: z.int('a whole number from 1').min(1, 'a whole number from 1').default(10_000),
+};
+
+const user = z
+  .string('a numeric uid or uid:gid, in quotes')
+  .regex(/^\d+(:\d+)?$/, 'a numeric uid or uid:gid')
+  .optional();
+
 const local = z.strictObject({
   kind: z.literal('local'),
-  /** Where runs get their directories; a folder of its own in the system's temporary folder by default. */
+  /** Where runs get their directories; the system's temporary folder by default. */
   scratch: absolutePath.optional(),
+  /** `uid` or `uid:gid` that programs run as, where root started the worker; the worker's own by default. */
+  user,
+  ...output,
 });
 
 const docker = z.strictObject({
@@ -29,10 +45,8 @@ const docker = z.strictObject({
   /** Most space for a run's files. */
   scratch: size.prefault('512m'),
   /** `uid` or `uid:gid`; by default the image's own user, or nobody where that is root and nothing needs root. */
-  user: z
-    .string()
-    .regex(/^\d+(:\d+)?$/, 'a numeric uid or uid:gid')
-    .optional(),
+  user,
+  ...output,
   /** Whether a slot keeps its container from one run to the next. */
   warm: z.boolean().default(true),
 });

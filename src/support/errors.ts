@@ -37,6 +37,11 @@ export class MachineFault extends Error {
   override name = 'MachineFault';
 }
 
+/** What a run left cannot be kept, for its names, its size or its number: says something about its point, as a failed run does. */
+export class Unstorable extends Error {
+  override name = 'Unstorable';
+}
+
 /** The first sentence of whatever was thrown, for a log line or a row. */
 export function messageOf(error: unknown): string {
   if (error instanceof AggregateError && error.message === '') return error.errors.map(messageOf).join('; ');

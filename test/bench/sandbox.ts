@@ -61,7 +61,7 @@ async function timed(simulator: Simulator): Promise<number> {
 
 /** The stand-in's own time, by running its programs many times in one command, ms. */
 async function ownTime(image: string): Promise<number> {
-  const limits = { memory: 2 ** 31, cpus: 1, pids: 256, scratch: 2 ** 29 };
+  const limits = { memory: 2 ** 31, cpus: 1, pids: 256, scratch: 2 ** 29, outputBytes: 2 ** 30, outputFiles: 10_000 };
   const sandbox = new DockerSandbox({ image, pull: 'never', warm: true, ...limits }, '/code/atmos');
   try {
     await sandbox.prepare();

@@ -9,7 +9,7 @@ import { BucketStore } from '../../src/artifacts/bucket.js';
 import { createArtifactStore, storedRuns } from '../../src/artifacts/index.js';
 import { metadataFile, parseMetadata, type RunMetadata, writeMetadata } from '../../src/artifacts/metadata.js';
 import type { ArtifactStore } from '../../src/artifacts/store.js';
-import { MachineFault, Unavailable, UsageError } from '../../src/support/errors.js';
+import { MachineFault, Unavailable, Unstorable, UsageError } from '../../src/support/errors.js';
 import { BucketServer, refusal } from '../support/bucket-server.js';
 import { temporaryDirectory } from '../support/directories.js';
 
@@ -277,6 +277,9 @@ describe('the folder of artifacts', () => {
   it('has no temporary files after a run is stored', async () => {
     const { root, store } = await folder();
     await store.save(await filesOfRun('token-1'), hash, 'token-1');
+    const [own] = await readdir(join(root, 'earth', '.incoming'));
+    expect(await readdir(join(root, 'earth', '.incoming', String(own)))).toEqual(['owner']);
+    await store.close();
     expect(await readdir(join(root, 'earth', '.incoming'))).toEqual([]);
   });
 
@@ -293,18 +296,18 @@ describe('the folder of artifacts', () => {
   it('removes what a killed worker left half stored, and only that', async () => {
     const { root, store } = await folder();
     const incoming = join(root, 'earth', '.incoming');
-    const owner = new URL('../../src/support/owner.ts', import.meta.url).href;
-    const script = `import { thisProcess } from ${JSON.stringify(owner)}; console.log(thisProcess); setInterval(() => {}, 1000)`;
+    const module = JSON.stringify(new URL('../../src/artifacts/folder.ts', import.meta.url).href);
+    const script = `import { FolderStore } from ${module};
+      await new FolderStore(${JSON.stringify(root)}, 'earth').check(); console.log('checked'); setInterval(() => {}, 1000)`;
     const worker = spawn(process.execPath, ['--import', 'tsx', '--input-type=module', '-e', script]);
-    const [name] = await once(worker.stdout, 'data');
-    const left = join(incoming, `${String(name).trim()}.0`);
-    await mkdir(left);
+    await once(worker.stdout, 'data');
+    expect(await readdir(incoming)).toHaveLength(2);
     await store.check();
-    expect(await readdir(incoming)).toHaveLength(1);
+    expect(await readdir(incoming)).toHaveLength(2);
     worker.kill('SIGKILL');
     await once(worker, 'exit');
     await store.check();
-    expect(await readdir(incoming)).toEqual([]);
+    expect(await readdir(incoming)).toHaveLength(1);
   });
 
   it('removes what another host left half stored a day ago, and nothing later', async () => {
@@ -314,7 +317,8 @@ describe('the folder of artifacts', () => {
     const dayAgo = Date.now() / 1000 - 86_401;
     await utimes(join(incoming, 'elsewhere.1.2.0'), dayAgo, dayAgo);
     await store.check();
-    expect(await readdir(incoming)).toEqual(['elsewhere.1.2.1']);
+    expect(await readdir(incoming)).toHaveLength(2);
+    expect(await readdir(incoming)).toContain('elsewhere.1.2.1');
   });
 
   it('blames the machine when it cannot write', async () => {
@@ -333,6 +337,27 @@ describe('the bucket of artifacts', () => {
     let left = count;
     server.disturb = () => (left-- > 0 ? how : undefined);
   }
+
+  it('keeps names with line ends, and those that look like what they become', async () => {
+    const directory = await filesOfRun('token-1');
+    const names = ['a\nb', 'a%0Ab', 'a%250Ab', 'a%25', '100%', 'a\rb', 'é'];
+    for (const name of names) await writeFile(join(directory, name), name);
+    const outPath = await bucket().save(directory, hash, 'token-1');
+    const fetched = await temporaryDirectory();
+    expect(await bucket().fetch(outPath, fetched)).toBe(true);
+    for (const name of names) expect(await readFile(join(fetched, name), 'utf8')).toBe(name);
+    const listed = (await bucket().list(outPath, 99))?.map(({ path }) => path);
+    expect(listed).toEqual(expect.arrayContaining(names));
+  });
+
+  it('says which name it cannot keep', async () => {
+    const directory = await filesOfRun('token-1');
+    const deep = join(directory, ...Array(4).fill('x'.repeat(250)));
+    await mkdir(deep, { recursive: true });
+    await writeFile(join(deep, 'file'), '');
+    await expect(bucket().save(directory, hash, 'token-1')).rejects.toThrow(Unstorable);
+    await expect(bucket().save(directory, hash, 'token-1')).rejects.toThrow('longer than 1024 bytes');
+  });
 
   it('bears a service that fails for a while', async () => {
     disturbFirst(2, refusal(503, 'try again'));

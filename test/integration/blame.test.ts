@@ -8,6 +8,7 @@ import { sweep } from '../../src/roles/sweep.js';
 import { openedFrom, readyLedger } from '../../src/roles/table.js';
 import type { Outcome, Simulator } from '../../src/simulators/simulator.js';
 import { MachineFault, UsageError } from '../../src/support/errors.js';
+import { OwnFolder } from '../../src/support/ownFolder.js';
 import { temporaryFolder } from '../support/folder.js';
 import { at, line, lineSearch, memberOf, openLine, seenIn, travelling } from '../support/line.js';
 import { type RedisServer, startRedis } from '../support/redis.js';
@@ -20,6 +21,8 @@ beforeAll(async () => {
 
 const losses = 3;
 const store = () => createArtifactStore(`file:${temporaryFolder()}`, 'test');
+
+const scratch = () => new OwnFolder(temporaryFolder(), 'runs-');
 
 /** A simulator on a machine that is sound; runs end as they are told. */
 function simulatorOf(outcome: Outcome): Simulator {
@@ -99,7 +102,7 @@ describe('a point whose worker vanished', () => {
 
 describe('a run', () => {
   async function ended(outcome: Outcome, travel: Travel, simulator = simulatorOf(outcome)) {
-    const surroundings = { timeoutSeconds: 60, attempts: 3, scratch: '/nonexistent', store: await store() };
+    const surroundings = { timeoutSeconds: 60, attempts: 3, scratch: scratch(), store: await store() };
     const member = memberOf(lineSearch(server));
     const lease = { token: 'a-token-0', element: travelling(4, travel) };
     const run = new Run(lease, at(4), travel, 0, { member, simulator, ...surroundings });
@@ -145,7 +148,7 @@ describe('a machine that failed runs', () => {
   /** What a worker of it is paused for; undefined: it takes points. */
   async function pausedAfter(act: (bench: Bench) => Promise<unknown>, prepare = async () => undefined) {
     const member = memberOf(lineSearch(server));
-    const bench = new Bench(member, { ...simulatorOf(broken), prepare }, await store());
+    const bench = new Bench(member, { ...simulatorOf(broken), prepare }, await store(), scratch());
     await act(bench);
     const free = bench.free();
     const { benched } = member.facts;
@@ -233,7 +236,7 @@ describe('a benched worker', () => {
   /** One that cannot be prepared. */
   async function benched(prepare: () => Promise<void>, over = () => false) {
     const member = memberOf(lineSearch(server));
-    const ready = new Bench(member, { ...simulatorOf(broken), prepare }, await store(), over).ready();
+    const ready = new Bench(member, { ...simulatorOf(broken), prepare }, await store(), scratch(), over).ready();
     return { member, ready };
   }
 

@@ -33,7 +33,14 @@ beforeAll(async () => {
 const mebibyte = 2 ** 20;
 
 function options(given: Partial<DockerOptions> = {}): DockerOptions {
-  const limits = { memory: 64 * mebibyte, cpus: 0.5, pids: 32, scratch: 8 * mebibyte };
+  const limits = {
+    memory: 64 * mebibyte,
+    cpus: 0.5,
+    pids: 32,
+    scratch: 8 * mebibyte,
+    outputBytes: 2 ** 30,
+    outputFiles: 1000,
+  };
   return { image, pull: 'never', warm: true, ...limits, ...given };
 }
 

@@ -14,6 +14,7 @@ import { busyboxImage, containersOf } from '../support/docker.js';
 vi.setConfig({ testTimeout: 60_000, hookTimeout: 120_000 });
 
 const timeoutSeconds = 60;
+const limits = { outputBytes: 1e9, outputFiles: 1000 };
 
 const writesResult = (text: string) => `echo '${text}' >"$FLEET_OUTPUT_DIR/result.json"`;
 
@@ -207,7 +208,7 @@ describe.each(places)('a program in the sandbox $kind', (place) => {
 
 describe('the local sandbox', () => {
   it('gives programs a small environment', async () => {
-    const sandbox = new LocalSandbox(await temporaryDirectory());
+    const sandbox = new LocalSandbox({ scratch: await temporaryDirectory(), ...limits });
     onTestFinished(() => sandbox.close());
     await sandbox.prepare();
     const argv = [process.execPath, '-p', 'Object.keys(process.env).sort().join()'];
@@ -222,7 +223,7 @@ describe('the local sandbox', () => {
     await mkdir(join(checkout, 'templates'));
     await writeFile(join(checkout, 'templates', 'profile'), 'pristine');
     await symlink('templates/profile', join(checkout, 'profile'));
-    const sandbox = new LocalSandbox(await temporaryDirectory(), checkout);
+    const sandbox = new LocalSandbox({ scratch: await temporaryDirectory(), ...limits }, checkout);
     onTestFinished(() => sandbox.close());
     await sandbox.prepare();
     const argv = ['sh', '-c', 'echo changed >profile'];
@@ -237,7 +238,9 @@ describe('the local sandbox', () => {
   it('blames the machine when its scratch directory cannot be made', async () => {
     const file = join(await temporaryDirectory(), 'file');
     await writeFile(file, '');
-    await expect(new LocalSandbox(join(file, 'scratch')).prepare()).rejects.toThrow(MachineFault);
+    await expect(new LocalSandbox({ scratch: join(file, 'scratch'), ...limits }).prepare()).rejects.toThrow(
+      MachineFault,
+    );
   });
 
   it('gets at what a program shut its own user out of, keeps that and removes it', async () => {
@@ -271,7 +274,7 @@ describe('the local sandbox', () => {
     await exit;
     expect(await processesOf(scratch)).toHaveLength(3);
     const [left] = await readdir(scratch);
-    const sandbox = new LocalSandbox(scratch);
+    const sandbox = new LocalSandbox({ scratch, ...limits });
     onTestFinished(() => sandbox.close());
     await sandbox.prepare();
     expect(await processesOf(scratch)).toEqual([]);
@@ -296,7 +299,7 @@ const shutOut = (folder: string) => `
     echo text >hidden; chmod 0 hidden
     echo '{"stable":true}' >result.json
     chmod 555 closed/inner; chmod 0 closed .\`;
-  const sandbox = new LocalSandbox(folder + '/scratch');
+  const sandbox = new LocalSandbox({ scratch: folder + '/scratch', outputBytes: 1e6, outputFiles: 100 });
   const simulator = new ProgramSimulator(['sh', '-c', shut], 60, sandbox);
   await simulator.prepare();
   const outcomes = [];
@@ -325,7 +328,7 @@ const shutOut = (folder: string) => `
 
 const killedWorker = (scratch: string) => `
   import { LocalSandbox } from ${source('sandboxes/local.ts')};
-  const sandbox = new LocalSandbox(${JSON.stringify(scratch)});
+  const sandbox = new LocalSandbox({ scratch: ${JSON.stringify(scratch)}, outputBytes: 1e6, outputFiles: 100 });
   await sandbox.prepare();
   await sandbox.use(0, (cell) => cell.execute({
     argv: ['sh', '-c', ${JSON.stringify(hangsWithChildren)}],

@@ -43,6 +43,7 @@ function cellWith(engine: Partial<Docker.Container>): DockerCell {
     warm: true,
     image: 'model',
     memory: 2 ** 26,
+    limits: { outputBytes: 2 ** 30, outputFiles: 1000 },
   };
   return new DockerCell(container, new PassThrough(), options);
 }

@@ -18,6 +18,8 @@ describe('the settings of a simulator', () => {
         cpus: 1,
         pids: 256,
         scratch: 2 ** 29,
+        outputBytes: 2 ** 30,
+        outputFiles: 10_000,
         warm: true,
         directory: '/code/atmos',
       },

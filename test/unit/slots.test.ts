@@ -15,6 +15,7 @@ function slots() {
       ...({ directory: '/' } as Cell),
       usable: true,
       ended: false,
+      isIntact: async () => true,
       settle: () => answer().then(() => true),
       end: async () => {
         await answer();

@@ -1,9 +1,10 @@
-import { mkdir, open, writeFile } from 'node:fs/promises';
+import { mkdir, open } from 'node:fs/promises';
 import { dirname, join, posix } from 'node:path';
 import { Readable, type Writable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
 import { extract, type Header, type Pack, pack } from 'tar-stream';
-import { onDisk, regularFiles } from '../../support/files.js';
+import { onDisk, regularFiles, writeSparse } from '../../support/files.js';
+import { type OutputLimits, OutputMeter } from '../output.js';
 import type { Copy } from '../sandbox.js';
 
 /** Everything may be written by whatever user the container has: the container is its own wall. */
@@ -55,13 +56,16 @@ async function addFile(archive: Pack, path: string, name: string): Promise<void>
 
 /**
  * Unpacks what the engine sends for one path: a file to that local path, or the regular files below a directory to paths
- * below it. What is no regular file, or would lie elsewhere, is passed over. False: there was neither file nor directory.
+ * below it. What is no regular file, or would lie elsewhere, is passed over. False: there was neither file nor directory. Throws
+ * `Unstorable` once there is more than a run may leave, or a name that cannot be stored.
  */
-export async function unpack(archive: Readable, to: string): Promise<boolean> {
+export async function unpack(archive: Readable, to: string, limits: OutputLimits): Promise<boolean> {
+  const meter = new OutputMeter(limits);
   let found = false;
   for await (const entry of entriesOf(archive)) {
     const inside = insideOf(entry.header.name);
-    const { type } = entry.header;
+    const { type, size = 0 } = entry.header;
+    if (inside !== undefined && inside !== '') meter.add(bytesOf(inside), size);
     if (inside === '' && type === 'directory') {
       found = true;
       await onDisk('copying files out of a run', () => mkdir(to, { recursive: true }));
@@ -71,7 +75,7 @@ export async function unpack(archive: Readable, to: string): Promise<boolean> {
       const target = join(to, inside);
       await onDisk('copying files out of a run', async () => {
         await mkdir(dirname(target), { recursive: true });
-        await writeFile(target, entry as AsyncIterable<Buffer>); // a pipeline from an entry that broke off would never end
+        await writeSparse(target, entry as AsyncIterable<Buffer>); // a pipeline from an entry that broke off would never end
       });
     } else entry.resume();
   }
@@ -135,4 +139,9 @@ function insideOf(name: string): string | undefined {
     .slice(1)
     .filter((part) => part !== '');
   return parts.includes('..') ? undefined : parts.join('/');
+}
+
+/** A name's bytes; the library puts U+FFFD in the place of what is not UTF-8, which then is not here either. */
+function bytesOf(name: string): Buffer {
+  return Buffer.from(name, name.includes('\ufffd') ? 'latin1' : 'utf8');
 }

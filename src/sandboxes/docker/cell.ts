@@ -2,6 +2,7 @@ import { type Duplex, PassThrough, type Readable } from 'node:stream';
 import { setTimeout as delay } from 'node:timers/promises';
 import type Docker from 'dockerode';
 import { MachineFault } from '../../support/errors.js';
+import type { OutputLimits } from '../output.js';
 import {
   type Command,
   type Copy,
@@ -63,6 +64,7 @@ export interface CellOptions {
   image: string;
   /** Bytes, for messages. */
   memory: number;
+  limits: OutputLimits;
 }
 
 /** One container. It lives no longer than `lifeline`, the connection that feeds its own process. */
@@ -95,6 +97,14 @@ export class DockerCell implements KeptCell {
     this.discarded = true;
   }
 
+  async failed(): Promise<void> {
+    this.discard();
+  }
+
+  async isIntact(): Promise<boolean> {
+    return this.usable;
+  }
+
   async put(...copies: Copy[]): Promise<void> {
     const archive = packed(copies, !this.options.checkout);
     const unread = new Promise<never>((_, reject) => archive.once('error', reject));
@@ -107,7 +117,7 @@ export class DockerCell implements KeptCell {
   }
 
   async take(from: string, to: string): Promise<boolean> {
-    return (await this.copyOut(from, (archive) => unpack(archive, to))) ?? false;
+    return (await this.copyOut(from, (archive) => unpack(archive, to, this.options.limits))) ?? false;
   }
 
   read(path: string): Promise<Buffer | undefined> {

@@ -1,6 +1,6 @@
 import type { Readable } from 'node:stream';
 import Docker from 'dockerode';
-import { MachineFault, messageOf } from '../../support/errors.js';
+import { MachineFault, messageOf, Unstorable } from '../../support/errors.js';
 import { inTime } from '../../support/patience.js';
 
 /** Longest time that the engine may take to answer, s. */
@@ -60,8 +60,8 @@ export async function readAll<T>(
   }
 }
 
-export function engineFault(doing: string, error: unknown): MachineFault {
-  if (error instanceof MachineFault) return error;
+export function engineFault(doing: string, error: unknown): MachineFault | Unstorable {
+  if (error instanceof MachineFault || error instanceof Unstorable) return error;
   return new MachineFault(sentence(doing, error), { cause: error });
 }
 

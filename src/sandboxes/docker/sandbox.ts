@@ -1,6 +1,7 @@
 import type { Duplex } from 'node:stream';
 import type Docker from 'dockerode';
 import { hasEnded, thisProcess } from '../../support/owner.js';
+import type { OutputLimits } from '../output.js';
 import type { Cell, Sandbox } from '../sandbox.js';
 import { type KeptCell, Slots } from '../slots.js';
 import { DockerCell, removeContainer } from './cell.js';
@@ -16,7 +17,7 @@ const nobody = '65534:65534';
 /** Age at which a container that never ran counts as left behind, whoever made it, s. */
 const abandonedSeconds = 600;
 
-export interface DockerOptions {
+export interface DockerOptions extends OutputLimits {
   image: string;
   pull: PullPolicy;
   /** bytes */
@@ -112,6 +113,7 @@ export class DockerSandbox implements Sandbox {
         clearable: this.checkout === undefined && volumes.length === 0,
         image,
         memory,
+        limits: this.options,
       });
     } catch (error) {
       await removeContainer(container).catch(() => {});

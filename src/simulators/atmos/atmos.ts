@@ -68,7 +68,8 @@ export class AtmosSimulator implements Simulator {
     return this.sandbox.use(attempt.slot, async (cell) => {
       const run = new AtmosRun(cell, this.options, templates, attempt, directories);
       const outcome = await run.outcome();
-      if (outcome.kind === 'error' || run.endedEarly) cell.discard();
+      if (outcome.kind === 'error') await cell.failed();
+      else if (run.endedEarly) cell.discard();
       return outcome;
     });
   }
