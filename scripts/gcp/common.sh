@@ -8,7 +8,7 @@ dry_run=no
 yes=no
 env_file=$(dirname "${BASH_SOURCE[0]}")/fleet.env
 
-# shellcheck disable=SC2034 # `yes` and `account` are for the scripts that source this
+# shellcheck disable=SC2034 # `yes` and the accounts are for the scripts that source this
 parse_options() {
   while (($#)); do
     case $1 in
@@ -24,15 +24,21 @@ parse_options() {
   # shellcheck source=scripts/gcp/fleet.env.example
   source "$env_file"
   local name
-  for name in PROJECT REGION ZONE NAME FLEET_IMAGE WORKER_IMAGE WORKERS SLOTS MACHINE_TYPE DISK_GB REDIS REDIS_GB SQL_TIER DATABASE BUCKET CONFIG; do
+  for name in PROJECT REGION ZONE NAME FLEET_IMAGE WORKER_IMAGE WORKERS SLOTS MACHINE_TYPE DISK_GB REDIS REDIS_GB SQL_TIER DATABASE REPOSITORY BUCKET PREFIX CONFIG; do
     [[ -n ${!name:-} ]] || fail "$env_file: $name is missing" 2
   done
   [[ $REDIS == memorystore || $REDIS == vm ]] || fail "$env_file: REDIS is '$REDIS', wants memorystore or vm" 2
   [[ $NAME =~ ^[a-z][a-z0-9-]{0,20}$ ]] || fail "$env_file: NAME is '$NAME', wants up to 21 letters, digits and -, a letter first" 2
   [[ $WORKERS =~ ^[0-9]+$ && $SLOTS =~ ^[1-9][0-9]*$ ]] || fail "$env_file: WORKERS and SLOTS want whole numbers" 2
+  [[ $PREFIX =~ ^[A-Za-z0-9][A-Za-z0-9_./-]*$ && $PREFIX != *..* ]] || fail "$env_file: PREFIX is '$PREFIX', wants a folder's path in the bucket" 2
+  for name in FLEET_IMAGE WORKER_IMAGE; do
+    [[ ${!name} == *-docker.pkg.dev/*/*/* ]] ||
+      fail "$env_file: $name is '${!name}', wants REGION-docker.pkg.dev/PROJECT/REPOSITORY/IMAGE (gcr.io was shut down in 2025)" 2
+  done
   [[ $CONFIG == /* ]] || CONFIG=$(dirname "$env_file")/$CONFIG
   [[ -r $CONFIG ]] || fail "$env_file: CONFIG names $CONFIG, which is not there" 2
-  account=ultron@$PROJECT.iam.gserviceaccount.com
+  local domain=$PROJECT.iam.gserviceaccount.com
+  account=ultron@$domain worker_account=ultron-worker@$domain redis_account=ultron-redis@$domain
   [[ $dry_run == yes ]] || command -v gcloud >/dev/null || fail 'gcloud is needed: https://cloud.google.com/sdk/docs/install'
 }
 
@@ -62,12 +68,15 @@ value() { # WORD, command...
   if [[ $dry_run == yes ]]; then printf '%s' "$word"; else gcloud --project "$PROJECT" --quiet "$@"; fi
 }
 
-# Stores standard input as the newest version of a secret, unless that is what it holds. It never is an argument.
-store_secret() { # name
-  local secret=$1 text
+# Stores standard input as the newest version of a secret that these accounts may read, unless that is what it holds. It never is an argument.
+store_secret() { # name account...
+  local secret=$1 text reader
+  shift
   text=$(cat)
   there secrets describe "$secret" || cloud secrets create "$secret" --replication-policy=automatic
-  grant secrets add-iam-policy-binding "$secret" --member="serviceAccount:$account" --role=roles/secretmanager.secretAccessor
+  for reader in "$@"; do
+    grant secrets add-iam-policy-binding "$secret" --member="serviceAccount:$reader" --role=roles/secretmanager.secretAccessor
+  done
   if [[ $dry_run == yes ]]; then
     printf 'gcloud --project %q --quiet secrets versions add %q --data-file=-\n' "$PROJECT" "$secret"
     return

@@ -1,8 +1,9 @@
 #!/usr/bin/env bash
 # Makes what a fleet needs on Google Cloud, step by step; what is there already is left as it is, so it may be run again.
 #   create.sh [--env FILE] [--dry-run]
-# A network with a way out and none in, the service account ultron with least roles, the bucket, Cloud SQL with login by IAM,
-# Redis (Memorystore or a machine), secrets with the addresses, a small machine for the other roles, and a managed group of Spot machines that run workers.
+# A network with a way out and none in, in which Google's names lead to Private Google Access; service accounts with least roles, one for
+# workers and one for the other roles; the repository of images, the bucket, Cloud SQL with login by IAM, Redis (Memorystore or a machine),
+# secrets with the addresses, a small machine for the other roles, and a managed group of Spot machines that run workers.
 #   --env FILE   the variables (fleet.env beside this script; see fleet.env.example)
 #   --dry-run    print the commands of gcloud, and do nothing
 #   -h, --help   this text
@@ -13,7 +14,7 @@ source "$(dirname "${BASH_SOURCE[0]}")/common.sh"
 enable_services() {
   step 'services of Google'
   cloud services enable compute.googleapis.com redis.googleapis.com sqladmin.googleapis.com secretmanager.googleapis.com \
-    servicenetworking.googleapis.com storage.googleapis.com
+    servicenetworking.googleapis.com storage.googleapis.com artifactregistry.googleapis.com dns.googleapis.com
 }
 
 make_network() {
@@ -31,31 +32,72 @@ make_network() {
   there compute firewall-rules describe "$NAME-ssh" ||
     cloud compute firewall-rules create "$NAME-ssh" --network="$NAME" --source-ranges=35.235.240.0/20 --allow=tcp:22
   there compute firewall-rules describe "$NAME-redis" ||
-    cloud compute firewall-rules create "$NAME-redis" --network="$NAME" --source-service-accounts="$account" \
-      --target-service-accounts="$account" --allow=tcp:6379
+    cloud compute firewall-rules create "$NAME-redis" --network="$NAME" --source-service-accounts="$account,$worker_account" \
+      --target-service-accounts="$redis_account" --allow=tcp:6379
   there compute addresses describe "$NAME-services" --global ||
     cloud compute addresses create "$NAME-services" --global --purpose=VPC_PEERING --prefix-length=20 --network="$NAME"
   cloud services vpc-peerings update --service=servicenetworking.googleapis.com --ranges="$NAME-services" \
     --network="$NAME" --force
 }
 
-make_account() {
-  step "service account $account"
-  there iam service-accounts describe "$account" ||
-    cloud iam service-accounts create ultron --display-name='atmos-fleet: roles and workers'
+# Google's own names lead to Private Google Access, so that whoever may reach nothing else of the internet reaches Google.
+make_names() {
+  step "names of Google's services"
+  private_zone googleapis googleapis.com private.googleapis.com
+  private_zone images pkg.dev pkg.dev
+}
+
+private_zone() { # name domain host
+  local zone=$NAME-$1 domain=$2 host=$3
+  there dns managed-zones describe "$zone" ||
+    cloud dns managed-zones create "$zone" --description='Private Google Access' --dns-name="$domain." --visibility=private \
+      --networks="$NAME"
+  there dns record-sets describe "$host." --type=A --zone="$zone" ||
+    cloud dns record-sets create "$host." --type=A --zone="$zone" --ttl=300 \
+      --rrdatas=199.36.153.8,199.36.153.9,199.36.153.10,199.36.153.11
+  there dns record-sets describe "*.$domain." --type=CNAME --zone="$zone" ||
+    cloud dns record-sets create "*.$domain." --type=CNAME --zone="$zone" --ttl=300 --rrdatas="$host."
+}
+
+make_accounts() {
+  step "service accounts"
+  make_account "$account" 'atmos-fleet: all roles but workers'
+  make_account "$worker_account" 'atmos-fleet: workers, and the simulators in them'
+  [[ $REDIS != vm ]] || make_account "$redis_account" "atmos-fleet: Redis's machine"
   local role
-  # To log in to Cloud SQL, and to write logs and metrics: of the whole project that is all.
+  # The roles log in to Cloud SQL, and write logs and metrics; workers write logs: of the whole project that is all.
   for role in roles/cloudsql.client roles/cloudsql.instanceUser roles/logging.logWriter roles/monitoring.metricWriter; do
     grant projects add-iam-policy-binding "$PROJECT" --member="serviceAccount:$account" --role="$role" --condition=None
   done
+  grant projects add-iam-policy-binding "$PROJECT" --member="serviceAccount:$worker_account" --role=roles/logging.logWriter \
+    --condition=None
 }
 
+make_account() { # account description
+  there iam service-accounts describe "$1" || cloud iam service-accounts create "${1%%@*}" --display-name="$2"
+}
+
+make_repository() {
+  step "repository $REPOSITORY"
+  there artifacts repositories describe "$REPOSITORY" --location="$REGION" ||
+    cloud artifacts repositories create "$REPOSITORY" --location="$REGION" --repository-format=docker
+  local reader
+  for reader in "$account" "$worker_account"; do
+    grant artifacts repositories add-iam-policy-binding "$REPOSITORY" --location="$REGION" --member="serviceAccount:$reader" \
+      --role=roles/artifactregistry.reader
+  done
+}
+
+# Workers have rights in one folder of the bucket, and none over the bucket itself.
 make_bucket() {
   step "bucket gs://$BUCKET"
   there storage buckets describe "gs://$BUCKET" ||
     cloud storage buckets create "gs://$BUCKET" --location="$REGION" --uniform-bucket-level-access --public-access-prevention
-  grant storage buckets add-iam-policy-binding "gs://$BUCKET" --member="serviceAccount:$account" \
+  there storage managed-folders describe "gs://$BUCKET/$PREFIX/" || cloud storage managed-folders create "gs://$BUCKET/$PREFIX/"
+  grant storage managed-folders add-iam-policy-binding "gs://$BUCKET/$PREFIX/" --member="serviceAccount:$worker_account" \
     --role=roles/storage.objectUser
+  grant storage managed-folders add-iam-policy-binding "gs://$BUCKET/$PREFIX/" --member="serviceAccount:$account" \
+    --role=roles/storage.objectViewer
 }
 
 make_database() {
@@ -84,22 +126,23 @@ make_memorystore() {
   host=$(value HOST redis instances describe "$NAME" --region="$REGION" --format='value(host)')
   password=$(value PASSWORD redis instances get-auth-string "$NAME" --region="$REGION" --format='value(authString)')
   value AUTHORITY redis instances describe "$NAME" --region="$REGION" --format='value(serverCaCerts[].cert)' |
-    store_secret "$NAME-redis-authority"
-  printf 'rediss://:%s@%s:6378?ca=/etc/atmos-fleet/redis-authority.pem' "$password" "$host" | store_secret "$NAME-redis-url"
+    store_secret "$NAME-redis-authority" "$account" "$worker_account"
+  printf 'rediss://:%s@%s:6378?ca=/etc/atmos-fleet/redis-authority.pem' "$password" "$host" |
+    store_secret "$NAME-redis-url" "$account" "$worker_account"
 }
 
 make_redis_machine() {
   # The machine keeps the password it was given: a new one would shut the fleet out.
-  there secrets describe "$NAME-redis-password" || password | store_secret "$NAME-redis-password"
+  there secrets describe "$NAME-redis-password" || password | store_secret "$NAME-redis-password" "$redis_account"
   there compute instances describe "$NAME-redis" --zone="$ZONE" ||
     cloud compute instances create "$NAME-redis" --zone="$ZONE" --machine-type=e2-medium --subnet="$NAME" --no-address \
-      --image-family=debian-12 --image-project=debian-cloud --service-account="$account" \
+      --image-family=debian-12 --image-project=debian-cloud --service-account="$redis_account" \
       --scopes=cloud-platform --shielded-secure-boot --metadata="fleet-name=$NAME" \
       --metadata-from-file=startup-script="$(dirname "${BASH_SOURCE[0]}")/redis-startup.sh"
   local host secret
   host=$(value HOST compute instances describe "$NAME-redis" --zone="$ZONE" --format='value(networkInterfaces[0].networkIP)')
   secret=$(value PASSWORD secrets versions access latest --secret="$NAME-redis-password")
-  printf 'redis://:%s@%s:6379' "$secret" "$host" | store_secret "$NAME-redis-url"
+  printf 'redis://:%s@%s:6379' "$secret" "$host" | store_secret "$NAME-redis-url" "$account" "$worker_account"
 }
 
 password() { if [[ $dry_run == yes ]]; then printf PASSWORD; else openssl rand -hex 32; fi; }
@@ -114,7 +157,7 @@ make_workers() {
   there compute instance-templates describe "$template" ||
     cloud compute instance-templates create "$template" --machine-type="$MACHINE_TYPE" --boot-disk-size="${DISK_GB}GB" \
       --region="$REGION" --subnet="$NAME" --no-address --provisioning-model=SPOT --instance-termination-action=DELETE \
-      --image-family=debian-12 --image-project=debian-cloud --service-account="$account" --scopes=cloud-platform \
+      --image-family=debian-12 --image-project=debian-cloud --service-account="$worker_account" --scopes=cloud-platform \
       --shielded-secure-boot --metadata="$settings" \
       --metadata-from-file="startup-script=$files/startup.sh,fleet-config=$CONFIG"
   if there compute instance-groups managed describe "$NAME" --zone="$ZONE"; then
@@ -123,12 +166,19 @@ make_workers() {
   else
     cloud compute instance-groups managed create "$NAME" --zone="$ZONE" --template="$template" --size="$WORKERS"
   fi
-  # A machine takes itself out of its group when the search is over: of that group's instances, and no more.
-  there iam roles describe atmosFleetWorker ||
-    cloud iam roles create atmosFleetWorker --project="$PROJECT" --title='atmos-fleet worker' \
-      --permissions=compute.instanceGroupManagers.get,compute.instanceGroupManagers.update,compute.instances.delete
+}
+
+# The roles' machine empties the group when the search is over. No account may delete a machine, and workers may do nothing to any.
+make_scaler() {
+  step 'the right to change the size of a group'
+  if there iam roles describe atmosFleetWorker --project="$PROJECT"; then # 0.1.0 let workers delete machines
+    cloud iam roles delete atmosFleetWorker --project="$PROJECT"
+  fi
+  there iam roles describe atmosFleetScaler --project="$PROJECT" ||
+    cloud iam roles create atmosFleetScaler --project="$PROJECT" --title='atmos-fleet scaler' \
+      --permissions=compute.instanceGroupManagers.update
   grant projects add-iam-policy-binding "$PROJECT" --member="serviceAccount:$account" \
-    --role="projects/$PROJECT/roles/atmosFleetWorker" --condition=None
+    --role="projects/$PROJECT/roles/atmosFleetScaler" --condition=None
 }
 
 make_roles() {
@@ -145,11 +195,14 @@ make_roles() {
 
 parse_options "$@"
 enable_services
-make_account
+make_accounts
 make_network
+make_names
+make_repository
 make_bucket
 make_database
 make_redis
+make_scaler
 make_roles
 make_workers
 step 'done: README.md says how to start the search'

@@ -24,7 +24,7 @@ delete_workers() {
     gone compute instance-templates delete "$template"
   done
   gone compute instances delete "$NAME-roles" --zone="$ZONE"
-  gone iam roles delete atmosFleetWorker --project="$PROJECT"
+  gone iam roles delete atmosFleetScaler --project="$PROJECT"
 }
 
 delete_redis() {
@@ -37,7 +37,7 @@ delete_redis() {
 
 delete_results() {
   if [[ $yes == no ]]; then
-    step "Cloud SQL $NAME and gs://$BUCKET stay with their results; --yes deletes them"
+    step "Cloud SQL $NAME and gs://$BUCKET stay with their results, as do images, network and accounts; --yes deletes them"
     return
   fi
   step 'Cloud SQL and the bucket'
@@ -46,19 +46,29 @@ delete_results() {
     cloud sql instances delete "$NAME"
   fi
   if [[ $dry_run == yes ]] || there storage buckets describe "gs://$BUCKET"; then cloud storage rm --recursive "gs://$BUCKET"; fi
+  gone artifacts repositories delete "$REPOSITORY" --location="$REGION"
+}
+
+delete_zone() { # name domain host
+  gone dns record-sets delete "*.$2." --type=CNAME --zone="$NAME-$1"
+  gone dns record-sets delete "$3." --type=A --zone="$NAME-$1"
+  gone dns managed-zones delete "$NAME-$1"
 }
 
 delete_network() {
   # The private addresses of Cloud SQL lie in it.
   if [[ $yes == no ]]; then return; fi
-  step 'network and service account'
+  step 'network and service accounts'
+  delete_zone googleapis googleapis.com private.googleapis.com
+  delete_zone images pkg.dev pkg.dev
   gone compute firewall-rules delete "$NAME-ssh"
   gone compute firewall-rules delete "$NAME-redis"
   gone compute routers delete "$NAME" --region="$REGION"
   gone compute addresses delete "$NAME-services" --global
   gone compute networks subnets delete "$NAME" --region="$REGION"
   gone compute networks delete "$NAME"
-  gone iam service-accounts delete "$account"
+  local one
+  for one in "$account" "$worker_account" "$redis_account"; do gone iam service-accounts delete "$one"; done
 }
 
 parse_options "$@"

@@ -1,3 +1,4 @@
+import { randomUUID } from 'node:crypto';
 import { createReadStream } from 'node:fs';
 import { mkdir, stat } from 'node:fs/promises';
 import { dirname, join, posix } from 'node:path';
@@ -59,7 +60,25 @@ export class BucketStore implements ArtifactStore {
       this.bucket.iam.testPermissions(needed),
     );
     const missing = needed.filter((permission) => !allowed[permission]);
-    if (missing.length > 0) throw new MachineFault(`This machine's account lacks ${missing.join(', ')} in ${url}`);
+    if (missing.length === 0) return;
+    try {
+      await this.tryAll();
+    } catch (error) {
+      if (!(error instanceof MachineFault)) throw error;
+      const message = `This machine's account lacks ${missing.join(', ')} in ${url}, and in its folder ${this.root}`;
+      throw new MachineFault(message, { cause: error });
+    }
+  }
+
+  /** Does once all that runs are stored by. Rights in one folder of a bucket do not show when the bucket is asked. */
+  private async tryAll(): Promise<void> {
+    const trying = `trying what is allowed in gs://${posix.join(this.bucket.name, this.root)}`;
+    const file = this.bucket.file(posix.join(this.root, `.check-${randomUUID()}`));
+    const query = { prefix: `${this.root}/`, maxResults: 1, autoPaginate: false };
+    await this.attempt(trying, () => file.save('', { resumable: false }));
+    await this.attempt(trying, () => this.bucket.getFiles(query));
+    await this.attempt(trying, () => file.download());
+    await this.attempt(trying, () => file.delete());
   }
 
   async save(directory: string, hash: string, token: string, signal?: AbortSignal): Promise<string> {

@@ -34,6 +34,7 @@ interface PodSpec {
   containers: Container[];
   securityContext: { runAsNonRoot: boolean; runAsUser: number; seccompProfile: object };
   automountServiceAccountToken: boolean;
+  serviceAccountName?: string;
   terminationGracePeriodSeconds?: number;
   volumes: object[];
 }
@@ -197,16 +198,51 @@ test('GKE gives workers Spot nodes, the service account its Google name, and rol
   expect(worker).toMatchObject({
     nodeSelector: { 'cloud.google.com/gke-spot': 'true' },
     tolerations: [{ key: 'cloud.google.com/gke-spot' }],
-    serviceAccountName: 'ultron',
+    serviceAccountName: 'ultron-worker',
   });
-  expect(find('overlays/gke', 'ServiceAccount', 'ultron')?.metadata).toMatchObject({
-    annotations: { 'iam.gke.io/gcp-service-account': expect.stringContaining('ultron@') },
-  });
+  for (const name of ['ultron', 'ultron-worker']) {
+    expect(find('overlays/gke', 'ServiceAccount', name)?.metadata).toMatchObject({
+      annotations: { 'iam.gke.io/gcp-service-account': expect.stringContaining(`${name}@`) },
+    });
+  }
   expect(find('overlays/gke', 'StatefulSet', 'redis')).toBeUndefined();
   const images = manifestsOf('overlays/gke')
     .flatMap(podOf)
     .flatMap(({ containers }) => containers.map(({ image }) => image));
-  expect(images.filter((image) => !image.startsWith('gcr.io/my-project/'))).toEqual([]);
+  expect(images.filter((image) => !image.startsWith('us-central1-docker.pkg.dev/my-project/fleet/'))).toEqual([]);
+});
+
+test('pods that run simulators have an account of their own, everywhere', () => {
+  for (const overlay of overlays) {
+    const accounts = manifestsOf(overlay).flatMap((manifest) =>
+      podOf(manifest).map(({ serviceAccountName }) => [manifest.metadata.name, serviceAccountName]),
+    );
+    const users = accounts.filter(([, account]) => account === 'ultron-worker').map(([name]) => name);
+    expect(users, overlay).toEqual(['worker']);
+  }
+});
+
+test('on GKE nothing reaches an address that is neither private nor of Private Google Access', () => {
+  interface Rule {
+    to?: { ipBlock?: { cidr: string } }[];
+  }
+  for (const overlay of ['overlays/gke', 'overlays/gke-keda']) {
+    const rules = manifestsOf(overlay)
+      .filter(({ kind }) => kind === 'NetworkPolicy')
+      .flatMap(({ spec }) => (spec as unknown as { egress?: Rule[] }).egress ?? []);
+    expect(rules.filter(({ to }) => !to)).toEqual([]);
+    const blocks = rules.flatMap(({ to = [] }) => to.flatMap(({ ipBlock }) => ipBlock?.cidr ?? []));
+    const known = /^(10\.|172\.16\.|169\.254\.\d+\.\d+\/32$|199\.36\.153\.8\/30$)/;
+    expect(blocks.length).toBeGreaterThan(4);
+    expect(blocks.filter((block) => !known.test(block))).toEqual([]);
+  }
+});
+
+test('the dashboard is not started again for what it shows: that Redis or the database is away', () => {
+  const [pod] = podOf(find('base', 'Deployment', 'dashboard') as Manifest);
+  expect(
+    JSON.stringify(pod?.containers.map(({ livenessProbe, readinessProbe }) => [livenessProbe, readinessProbe])),
+  ).not.toContain('healthz');
 });
 
 test.each(overlays)('the configuration in k8s/%s is valid', (overlay) => {

@@ -70,6 +70,8 @@ export class BucketServer {
     const name = decodeURIComponent(rest.slice('o/'.length));
     const content = this.objects.get(name);
     if (!content) return missing(`No such object: ${name}`);
+    if (method === 'DELETE') this.objects.delete(name);
+    if (method === 'DELETE') return { status: 204 };
     if (url.searchParams.get('alt') !== 'media') return { status: 200, body: this.describe(name) };
     return { status: 200, headers: { 'x-goog-hash': `crc32c=${crc32c(content)}` }, body: content };
   }
