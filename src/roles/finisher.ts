@@ -11,6 +11,12 @@ export interface RunEnding extends Ending {
   parent?: Parent;
 }
 
+/**
+ * What Redis answers to the ends of leases. `taken`: they count. `stale`: the leases were given to others, and nothing of them counts.
+ * `unknown`: one of the two, as an earlier try got no answer.
+ */
+export type Answer = 'taken' | 'stale' | 'unknown';
+
 const mostEndings = 500;
 const mostProposals = 10_000;
 
@@ -27,8 +33,7 @@ export class Finisher {
 
   constructor(
     private readonly member: Member,
-    /** Told when leases are over; `stale`: they were given to others, and nothing of them counted. */
-    private readonly onFinished: (tokens: string[], stale: boolean) => void,
+    private readonly onFinished: (tokens: string[], answer: Answer) => void,
     /** Ends the sending, whatever is left. */
     private readonly signal: AbortSignal,
   ) {}
@@ -69,11 +74,16 @@ export class Finisher {
     this.sending = endings;
     while (this.sending.length > 0) {
       const { sending } = this;
-      const stale = await this.member.insist(() => this.finish(sending), this.signal);
+      let tries = 0;
+      const finish = () => {
+        tries++;
+        return this.finish(sending);
+      };
+      const stale = await this.member.insist(finish, this.signal);
       const lost = new Set(stale);
       this.sending = stale.length > 0 ? sending.filter(({ token }) => !lost.has(token)) : [];
-      if (stale.length > 0) this.onFinished(stale, true);
-      else this.onFinished(tokens(sending), false);
+      if (stale.length > 0) this.onFinished(stale, tries > 1 ? 'unknown' : 'stale');
+      else this.onFinished(tokens(sending), 'taken');
     }
   }
 

@@ -10,7 +10,7 @@ import { OwnFolder } from '../support/ownFolder.js';
 import { Stopped } from '../support/stop.js';
 import { Bench } from './bench.js';
 import { afterLoss, lostWith } from './blame.js';
-import { Finisher } from './finisher.js';
+import { type Answer, Finisher } from './finisher.js';
 import type { Member } from './member.js';
 import { LeaseLost, Run } from './run.js';
 
@@ -82,7 +82,7 @@ export class WorkerRole {
     const { search, session, facts } = member;
     facts.slots = options.concurrency;
     facts.ended = 0;
-    this.finisher = new Finisher(member, (tokens, stale) => this.finished(tokens, stale), this.lastWord.signal);
+    this.finisher = new Finisher(member, (tokens, answer) => this.finished(tokens, answer), this.lastWord.signal);
     const settings = { name: search.name, redisUrl: search.redisUrl, owner: session.owner, leaseMs: search.leaseMs };
     this.renewer = new Renewer(
       settings,
@@ -317,10 +317,15 @@ export class WorkerRole {
     for (const { token } of leases) this.finisher.add({ token, arrival: 'main_Q' });
   }
 
-  private finished(tokens: string[], stale: boolean): void {
-    if (stale) {
+  private finished(tokens: string[], answer: Answer): void {
+    if (answer === 'stale') {
       this.member.meters?.lostLeases.inc(tokens.length);
       this.member.log.warn({ tokens }, 'leases were lost to others: what these runs told does not count');
+    } else if (answer === 'unknown') {
+      this.member.log.info(
+        { tokens },
+        'a reply of Redis was lost: these leases are over, by what was sent then or by a loss',
+      );
     } else {
       this.member.facts.ended = (this.member.facts.ended ?? 0) + tokens.length;
     }

@@ -1,7 +1,7 @@
 import { beforeAll, expect, test } from 'vitest';
 import type { Lease } from '../../src/queue/leases.js';
-import { Finisher, type RunEnding } from '../../src/roles/finisher.js';
-import { at, type Opened, openLine, places, queue, rebuildLine } from '../support/line.js';
+import { type Answer, Finisher, type RunEnding } from '../../src/roles/finisher.js';
+import { at, loseNextReply, type Opened, openLine, places, queue, rebuildLine } from '../support/line.js';
 import { type RedisServer, startRedis } from '../support/redis.js';
 import { until } from '../support/until.js';
 
@@ -17,13 +17,18 @@ function stable({ token }: Lease, x: number): RunEnding {
 
 function finisherOf({ member }: Opened) {
   const over: string[] = [];
-  const finisher = new Finisher(member, (tokens) => over.push(...tokens), member.stop.abort);
+  const answers: Answer[] = [];
+  const note = (tokens: string[], answer: Answer) => {
+    over.push(...tokens);
+    answers.push(answer);
+  };
+  const finisher = new Finisher(member, note, member.stop.abort);
   const sending = finisher.run();
   const closed = () => {
     finisher.close();
     return sending;
   };
-  return { finisher, over, closed };
+  return { finisher, over, answers, closed };
 }
 
 const proposed = async ({ redis, keys }: Opened) => places(await redis.lrange(keys.list('main_sql_Q'), 0, -1)).sort();
@@ -60,4 +65,19 @@ test('what was proposed in an earlier generation is proposed again in a new one'
   finisher.add(stable(second, 4));
   await closed();
   expect(await proposed(opened)).toEqual([3, 5]);
+});
+
+test('what Redis took, but told in a reply that was lost, is not taken for lost to others', async () => {
+  const opened = await openLine(server);
+  const { member, session, redis, keys } = opened;
+  await queue(opened, 4);
+  const [lease] = (await member.leases.lease(1)) as [Lease];
+  const { finisher, over, answers, closed } = finisherOf(opened);
+  loseNextReply(session.connection);
+  finisher.add(stable(lease, 4));
+  expect(finisher.ends(lease.token)).toBe(true);
+  await closed();
+  expect([over, answers]).toEqual([[lease.token], ['unknown']]);
+  expect(finisher.ends(lease.token)).toBe(false);
+  expect(await redis.llen(keys.list('complete0_sql_Q'))).toBe(1);
 });
