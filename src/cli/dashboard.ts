@@ -3,10 +3,10 @@ import { createArtifactStore } from '../artifacts/index.js';
 import { secretFrom } from '../config/config.js';
 import { serveDashboard } from '../dashboard/dashboard.js';
 import { UsageError } from '../support/errors.js';
+import { describeLattice } from './lattice.js';
 import { ledgerOf } from './ledger.js';
 import { wholeOption, withCommon } from './options.js';
 import { readerOf } from './reader.js';
-import { describeLattice } from './starter.js';
 import { openWorkbench, stopOnSignals } from './wire.js';
 
 const defaultHost = '127.0.0.1';

@@ -11,11 +11,11 @@ import { UsageError } from '../support/errors.js';
 import { Stopped } from '../support/stop.js';
 import { Children } from './children.js';
 import { replaceDemoFolder } from './demoFolder.js';
+import { describeLattice } from './lattice.js';
 import { ledgerOf } from './ledger.js';
 import { wholeOption, withCommon } from './options.js';
 import { progressLine, RateMeter } from './progress.js';
 import { writeReport } from './report.js';
-import { describeLattice } from './starter.js';
 import { endProgress, isOutputClosed, say, sayProgress } from './terminal.js';
 import { openWorkbench, stopOnSignals, type Workbench } from './wire.js';
 

@@ -8,9 +8,9 @@ import { refuseOther } from '../roles/table.js';
 import { createSimulator } from '../simulators/index.js';
 import { messageOf, Unavailable } from '../support/errors.js';
 import { withoutPassword, withoutPasswords } from '../support/secrets.js';
+import { describeLattice, searchWarnings } from './lattice.js';
 import { ledgerOf } from './ledger.js';
 import { withCommon } from './options.js';
-import { describeLattice } from './starter.js';
 import { say } from './terminal.js';
 import { asOneShot, openWorkbench, type Workbench } from './wire.js';
 
@@ -28,7 +28,8 @@ export function doctorCommand(cli: Argv): Argv {
     (yargs) => withCommon(yargs).example('$0 doctor', 'before the first run, and when nothing moves'),
     async (options) => {
       const bench = openWorkbench('doctor', { ...options, logLevel: options.logLevel ?? 'error' });
-      report('ok     configuration', [describeLattice(bench.search.space)]);
+      const warnings = searchWarnings(bench).map((warning) => `warning: ${warning}`);
+      report('ok     configuration', [describeLattice(bench.search.space), ...warnings]);
       const wrong = await asOneShot(bench, async (command) => {
         let count = 0;
         for (const check of checks(bench, command)) if (!(await passes(check))) count++;

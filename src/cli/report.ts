@@ -6,10 +6,10 @@ import { snapshotOf } from '../dashboard/dashboard.js';
 import { Follower } from '../dashboard/follower.js';
 import { renderReport, reportContent } from '../dashboard/report.js';
 import { UsageError } from '../support/errors.js';
+import { describeLattice } from './lattice.js';
 import { withCommon } from './options.js';
 import { endingOf, writeWhole } from './output.js';
 import { withReader } from './reader.js';
-import { describeLattice } from './starter.js';
 import { say } from './terminal.js';
 import { openWorkbench, type Workbench } from './wire.js';
 

@@ -1,8 +1,8 @@
 import type { Argv } from 'yargs';
 import type { PointRow } from '../ledger/ledger.js';
 import { retryErrors, start } from '../roles/starter.js';
-import { latticeSize } from '../space/lattice.js';
-import type { Parameter, Point, Space } from '../space/space.js';
+import type { Parameter, Point } from '../space/space.js';
+import { describeLattice, searchWarnings } from './lattice.js';
 import { ledgerOf } from './ledger.js';
 import { pointGrammar, withCommon, withMetrics } from './options.js';
 import { pointFor } from './reader.js';
@@ -63,7 +63,8 @@ export function starterCommand(cli: Argv): Argv {
             return;
           }
           say(describeLattice(space));
-          for (const warning of beyondBounds(root, bench.config.parameters)) bench.log.warn(warning);
+          const warnings = [...searchWarnings(bench), ...beyondBounds(root, bench.config.parameters)];
+          for (const warning of warnings) bench.log.warn(warning);
           const outcome = await start(command, ledger, root, { previous: options.previous, wait: options.wait });
           if (outcome === 'pushed') say(`pushed ${root.code}`);
           else say(describeRow(outcome));
@@ -73,12 +74,6 @@ export function starterCommand(cli: Argv): Argv {
       }
     },
   );
-}
-
-export function describeLattice(space: Space): string {
-  const { points, exact } = latticeSize(space);
-  if (points === Number.POSITIVE_INFINITY) return 'the lattice has no end: some parameter has steps, but no max';
-  return `the lattice has ${exact ? '' : 'at most '}${points.toLocaleString('en')} points`;
 }
 
 /** Bounds limit what is proposed, not where a root may stand. */

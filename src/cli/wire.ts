@@ -56,11 +56,6 @@ export function searchOf(config: Config): Search {
   };
 }
 
-/** The names of the parameters that the search steps in. */
-export function steppedOf({ parameters }: Config): string[] {
-  return parameters.filter(({ step }) => (step ?? []).some(({ by }) => by > 0)).map(({ name }) => name);
-}
-
 /** Runs a serving role as a member of the fleet, until it ends or is told to stop; answers what it answers. */
 export async function asMember<T>(
   role: string,

@@ -4,7 +4,7 @@ import { createArtifactStore } from '../artifacts/index.js';
 import { WorkerRole } from '../roles/worker.js';
 import { createSimulator, oddities } from '../simulators/index.js';
 import { durationOption, switchOption, wholeOption, withCommon, withMetrics } from './options.js';
-import { asMember, openWorkbench, steppedOf } from './wire.js';
+import { asMember, openWorkbench } from './wire.js';
 
 /** Spot machines give 15 to 30 s of notice: what does not finish soon goes back, to run elsewhere. */
 const defaultGraceMs = 5000;
@@ -25,7 +25,7 @@ export function workerCommand(cli: Argv): Argv {
     async (options) => {
       const bench = openWorkbench('worker', options);
       const { config, stop } = bench;
-      for (const oddity of oddities(config.simulator, steppedOf(config))) bench.log.warn(oddity);
+      for (const oddity of oddities(config.simulator, config.parameters)) bench.log.warn(oddity);
       const run = {
         timeoutSeconds: config.run.timeoutSeconds,
         parameters: bench.search.space.names,

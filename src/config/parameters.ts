@@ -105,6 +105,19 @@ function axisProblems(parameter: Parameter, hasFiller: boolean): Problem[] {
   if (min > max) refuse('min', `found ${min}, wants at most max, which is ${max}`);
   else if (start < min) refuse('start', `found ${start}, wants at least min, which is ${min}`);
   else if (start > max) refuse('start', `found ${start}, wants at most max, which is ${max}`);
+  const first = step.find(({ below }) => start < below) ?? step.at(-1);
+  if (
+    first &&
+    parameter.max === undefined &&
+    !hasFiller &&
+    Number.isFinite(start) &&
+    !Number.isFinite(start + first.by)
+  ) {
+    refuse(
+      'step',
+      `found ${first.by}, wants a step that does not lead out of the range of doubles from the start ${start}`,
+    );
+  }
   for (const [index, { below }] of step.entries()) {
     const before = step[index - 1]?.below;
     if (before !== undefined && below <= before)

@@ -1,7 +1,9 @@
 import { DockerSandbox } from '../sandboxes/docker/sandbox.js';
 import { LocalSandbox } from '../sandboxes/local.js';
 import type { Sandbox } from '../sandboxes/sandbox.js';
+import type { Parameter } from '../space/space.js';
 import { AtmosSimulator, speciesWithoutEffect } from './atmos/atmos.js';
+import { tooFine } from './atmos/inputs.js';
 import { ProgramSimulator } from './program.js';
 import { ReferenceSimulator } from './reference.js';
 import type { SandboxSettings, SimulatorSettings } from './settings.js';
@@ -26,12 +28,14 @@ export function createSimulator(settings: SimulatorSettings, run: RunSettings): 
   return narrowed(simulator, run.stable ?? {});
 }
 
-/** What is odd about a search with that simulator, for people to know at its start. `stepped`: parameters with a step. */
-export function oddities(settings: SimulatorSettings, stepped: readonly string[]): string[] {
+/** What is odd about a search with that simulator, for people to know at its start. */
+export function oddities(settings: SimulatorSettings, parameters: readonly Parameter[]): string[] {
   if (settings.kind !== 'atmos') return [];
-  return stepped
-    .filter((name) => speciesWithoutEffect.includes(name))
-    .map((name) => `${name} does not reach the physics of Atmos: points that differ in it alone have one result`);
+  const stepped = parameters.filter(({ step = [] }) => step.some(({ by }) => by > 0));
+  return stepped.flatMap((parameter) => {
+    if (!speciesWithoutEffect.includes(parameter.name)) return tooFine(parameter);
+    return [`${parameter.name} does not reach the physics of Atmos: points that differ in it alone have one result`];
+  });
 }
 
 function ofKind(settings: SimulatorSettings, { timeoutSeconds, parameters = [], note }: RunSettings): Simulator {

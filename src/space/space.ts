@@ -74,9 +74,10 @@ export class Axis {
   private readonly coordinates = new Map<string, Coordinate>();
 
   constructor(
-    private readonly parameter: Parameter,
-    private readonly reach: number,
-    private readonly max: number,
+    readonly parameter: Parameter,
+    readonly reach: number,
+    /** Largest value that a neighbour may have: that of all doubles where there is no bound. */
+    readonly max: number,
   ) {
     this.name = parameter.name;
     this.steps = (parameter.step ?? []).some((bin) => bin.by > 0);
@@ -112,13 +113,14 @@ export class Axis {
     return [...found];
   }
 
-  private stepAt(value: number): number {
+  /** The step that holds at a value; 0: none. */
+  stepAt(value: number): number {
     const bins = this.parameter.step ?? [];
     const bin = bins.find(({ below }) => value < below) ?? bins.at(-1);
     return bin?.by ?? 0;
   }
 
-  private allows(value: number): boolean {
+  allows(value: number): boolean {
     const { min } = this.parameter;
     return (min === undefined ? value > 0 : value >= min) && value <= this.max;
   }
@@ -213,7 +215,7 @@ export class Space {
     const { parameters, reach } = definition;
     this.names = parameters.map(({ name }) => name);
     this.fillerAt = parameters.findIndex(({ filler }) => filler);
-    const defaultMax = this.fillerAt >= 0 ? 1 : Number.POSITIVE_INFINITY;
+    const defaultMax = this.fillerAt >= 0 ? 1 : Number.MAX_VALUE;
     this.axes = parameters
       .filter(({ filler }) => !filler)
       .map((parameter) => new Axis(parameter, reach, parameter.max ?? defaultMax));

@@ -262,9 +262,45 @@ describe('the climate program', () => {
 describe('a search with Atmos', () => {
   it('is told of steps that lead nowhere', () => {
     const atmos = simulatorSettings.parse({ kind: 'atmos', sandbox: { kind: 'local' } });
-    expect(oddities(atmos, ['O2', 'H2O'])).toEqual([
+    const by = (step: number) => [{ below: 1, by: step }];
+    const air = [
+      { name: 'O2', start: 0.21, step: by(0.01), max: 0.3 },
+      { name: 'N2', filler: true },
+      { name: 'H2O', start: 0.01, step: by(0.01) },
+      { name: 'CO2', start: 0.0004 },
+    ];
+    expect(oddities(atmos, air)).toEqual([
       'H2O does not reach the physics of Atmos: points that differ in it alone have one result',
     ]);
-    expect(oddities(simulatorSettings.parse({ kind: 'reference' }), ['O2', 'H2O'])).toEqual([]);
+    expect(oddities(simulatorSettings.parse({ kind: 'reference' }), air)).toEqual([]);
+  });
+
+  it.each([
+    [
+      'steps below the fourth digit',
+      { start: 0.21, step: 0.00001, max: 0.3 },
+      /steps of 1e-05 are below .* \(0\.0001 at 0\.3\)/,
+    ],
+    [
+      'a start beside the lattice',
+      { start: 0.21001, step: 0.01, max: 0.3 },
+      /the start 0\.21001 and 0\.21 are one input/,
+    ],
+  ])('is told of points that are one input: %s', (_, { step, ...axis }, sentence) => {
+    const atmos = simulatorSettings.parse({ kind: 'atmos', sandbox: { kind: 'local' } });
+    const told = oddities(atmos, [{ name: 'O2', ...axis, step: [{ below: 1, by: step }] }]);
+    expect(told).toEqual([expect.stringMatching(sentence)]);
+    const [one, other] = [axis.start, 0.21001].sort() as [number, number];
+    const file = 'O2         LL  2 0 0 0 0    1     2.100E-01  0.    2.100E-01  0.    0.   0.\n';
+    expect(speciesFile(file, { O2: one })).toBe(speciesFile(file, { O2: other }));
+  });
+
+  it('is told of no such thing where each step shows', () => {
+    const atmos = simulatorSettings.parse({ kind: 'atmos', sandbox: { kind: 'local' } });
+    const step = [
+      { below: 0.1, by: 0.00001 },
+      { below: 1, by: 0.0001 },
+    ];
+    expect(oddities(atmos, [{ name: 'O2', start: 0.21, step, max: 0.3 }])).toEqual([]);
   });
 });

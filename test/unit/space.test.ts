@@ -252,7 +252,7 @@ describe('exploration', () => {
 
 describe('the size of the lattice', () => {
   test('is that of the whole Earth-like search', () => {
-    expect(latticeSize(earthLikeSpace(2))).toEqual({ points: 352_939_356, exact: true });
+    expect(latticeSize(earthLikeSpace(2))).toEqual({ points: 352_939_356, exact: true, endless: [] });
   });
 
   test('leaves start values out where the start is on the lattice', () => {
@@ -275,7 +275,16 @@ describe('the size of the lattice', () => {
 
   test('is without end where an axis is', () => {
     const space = new Space({ parameters: [{ name: 'a', start: 1, step: by(1) }], mode: 'sides', reach: 1 });
-    expect(latticeSize(space)).toEqual({ points: Number.POSITIVE_INFINITY, exact: false });
+    expect(latticeSize(space)).toEqual({ points: Number.POSITIVE_INFINITY, exact: false, endless: ['a'] });
+  });
+
+  test.each([
+    [{ start: 1, step: by(1e-9), min: 0.5, max: 2 }, 1_500_000_001],
+    [{ start: 0.5000005, step: by(1e-6), max: 1 }, 1_000_001],
+    [{ start: -1, step: by(1e-6), min: -2, max: 3 }, 5_000_001],
+  ])('is stated where an axis has more values than are listed: %j', (axis, points) => {
+    const space = new Space({ parameters: [{ name: 'a', ...axis }], mode: 'sides', reach: 1 });
+    expect(latticeSize(space)).toEqual({ points, exact: true, endless: [] });
   });
 
   test('counts each value of a long axis once', () => {

@@ -1,4 +1,5 @@
-import type { Dictionary } from '../../space/space.js';
+import { decimalOf, formatNumber, snap, toNumber } from '../../space/decimal.js';
+import type { Dictionary, Parameter } from '../../space/space.js';
 import { formatFortran } from './fortran.js';
 
 /** Columns of a species line, counted in blank-separated words. */
@@ -43,6 +44,29 @@ export function climaFile(template: string, steps: number, parameters: Dictionar
     text = text.replace(line, `$1${value}`);
   }
   return text;
+}
+
+/** Warns of steps, and of a start beside the lattice, that Atmos does not see: its files have four significant digits. */
+export function tooFine({ name, start = 0, step = [], max = 1 }: Parameter): string[] {
+  const warnings: string[] = [];
+  for (const { below, by } of step) {
+    const largest = Math.min(below, max);
+    const digit = Number(`1e${Math.floor(Math.log10(largest * 0.999999)) - 3}`);
+    if (by > 0 && by < digit) {
+      const where = `${formatNumber(digit)} at ${formatNumber(largest)}`;
+      warnings.push(
+        `${name}: steps of ${formatNumber(by)} are below the four digits that Atmos gets (${where}): such points are one input`,
+      );
+    }
+  }
+  const by = (step.find(({ below }) => start < below) ?? step.at(-1))?.by ?? 0;
+  const place = by === 0 ? start : toNumber(snap(decimalOf(start), decimalOf(by), 0));
+  if (warnings.length === 0 && place !== start && formatFortran(place) === formatFortran(start)) {
+    warnings.push(
+      `${name}: the start ${formatNumber(start)} and ${formatNumber(place)} are one input of four digits to Atmos`,
+    );
+  }
+  return warnings;
 }
 
 function isComment(line: string): boolean {
