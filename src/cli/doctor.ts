@@ -1,12 +1,16 @@
+import { accessSync, constants, existsSync } from 'node:fs';
+import { dirname } from 'node:path';
 import type { Argv } from 'yargs';
 import { createArtifactStore } from '../artifacts/index.js';
 import type { Config } from '../config/config.js';
-import { tryRights } from '../ledger/rights.js';
+import type { Ledger } from '../ledger/ledger.js';
+import { type Rights, readBack, writersRights } from '../ledger/rights.js';
 import { readKill } from '../queue/fleet.js';
+import { refuseMissingRights } from '../queue/rights.js';
 import type { OneShot } from '../roles/oneShot.js';
 import { refuseOther } from '../roles/table.js';
 import { createSimulator } from '../simulators/index.js';
-import { messageOf, Unavailable } from '../support/errors.js';
+import { messageOf, Refused, Unavailable } from '../support/errors.js';
 import { withoutPassword, withoutPasswords } from '../support/secrets.js';
 import { describeLattice, searchWarnings } from './lattice.js';
 import { ledgerOf } from './ledger.js';
@@ -51,7 +55,7 @@ function checks(bench: Workbench, command: OneShot): Check[] {
     },
     {
       name: 'database',
-      advice: `the user of ${withoutPassword(config.database.url)} has to create, read and write tables there`,
+      advice: `can ${withoutPassword(config.database.url)} be reached, and may its user do what the README lists?`,
       look: () => lookAtDatabase(bench),
     },
     {
@@ -82,6 +86,7 @@ function report(title: string, lines: readonly string[]): void {
 }
 
 async function lookAtRedis({ session }: OneShot): Promise<string[]> {
+  await refuseMissingRights(session);
   const info = await session.connection.ask((redis) => redis.info());
   const fact = (name: string) => new RegExp(`^${name}:(\\S+)`, 'm').exec(info)?.[1] ?? 'unknown';
   const policy = fact('maxmemory_policy');
@@ -96,21 +101,44 @@ async function lookAtRedis({ session }: OneShot): Promise<string[]> {
   ];
 }
 
-async function lookAtDatabase({ config, search }: Workbench): Promise<string[]> {
-  const { url, table } = config.database;
-  await tryRights(url, table);
-  const ledger = ledgerOf(config);
+/** What the table holds, or that sql-client -c has still to create or update it. */
+async function lookAtTable({ config, search }: Workbench, ledger: Ledger): Promise<{ isThere: boolean; fact: string }> {
   try {
     refuseOther(search, await ledger.open());
-    const { states } = await ledger.counts();
-    const rows = Object.values(states).reduce((total, count) => total + count, 0);
-    return [`table ${table} has ${rows.toLocaleString('en')} rows`];
   } catch (error) {
-    if (error instanceof Unavailable) return [error.message];
-    throw error;
+    if (!(error instanceof Unavailable) || error instanceof Refused) throw error;
+    return { isThere: false, fact: error.message };
+  }
+  const { states } = await ledger.counts();
+  const rows = Object.values(states).reduce((total, count) => total + count, 0);
+  return { isThere: true, fact: `table ${config.database.table} has ${rows.toLocaleString('en')} rows` };
+}
+
+async function lookAtDatabase(bench: Workbench): Promise<string[]> {
+  const { url, table } = bench.config.database;
+  const file = url.startsWith('sqlite:') ? url.slice('sqlite:'.length) : undefined;
+  const ledger = ledgerOf(bench.config);
+  try {
+    const { isThere, fact } = await lookAtTable(bench, ledger);
+    if (file === undefined) return [fact, ...(await lookAtRights(ledger.rights, url, table, isThere))];
+    // A file that is not there is not created here: its path may be mistyped.
+    if (!existsSync(file)) accessSync(dirname(file), constants.W_OK);
+    else await ledger.rights.demand(writersRights);
+    return [fact, `SQLite file ${file} (in SQLAlchemy: sqlite:///${file})`];
   } finally {
     await ledger.close();
   }
+}
+
+/** Demands what sql-client and sql-client-master need next; names what only their options -c and -r would need. */
+async function lookAtRights(rights: Rights, url: string, table: string, isThere: boolean): Promise<string[]> {
+  await rights.demand(isThere ? writersRights : [...writersRights, 'CREATE']);
+  const missing = await rights.missing(['DELETE', 'CREATE', 'ALTER', 'DROP']);
+  if (!missing.includes('CREATE') && !missing.includes('DROP')) await readBack(url, table);
+  if (missing.length === 0) return ['a row that was written was read over another connection'];
+  return [
+    `this user may not ${missing.join(', ')}: sql-client -r needs all of these, -c needs ALTER for an older table`,
+  ];
 }
 
 async function lookAtSimulator({ simulator: settings, run }: Config, parameters: readonly string[]): Promise<string[]> {

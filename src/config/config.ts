@@ -1,6 +1,7 @@
 import type { z } from 'zod';
 import type { Parameter } from '../space/space.js';
 import { UsageError } from '../support/errors.js';
+import { withSecretFile } from '../support/urls.js';
 import { definitionOf } from './definition.js';
 import { type KeyPath, type Problem, problemsWith, valueAt } from './explain.js';
 import { neighbourProblems, parameterProblems } from './parameters.js';
@@ -58,6 +59,12 @@ export function loadConfig({ path, flags = {}, env }: ConfigSources): Config {
     rest[section][key] = resolveUrl(rest[section][key], sourceOf([section, key]).folder);
   }
   rest.database.url = throughCloudSql(rest.database);
+  for (const section of ['redis', 'database'] as const) {
+    const file = sourceOf([section, 'url']).secretFile?.(section);
+    // Only URLs of servers have passwords.
+    if (file !== undefined && rest[section].url.includes('://'))
+      rest[section].url = withSecretFile(rest[section].url, file);
+  }
   return { ...rest, parameters };
 }
 

@@ -16,6 +16,8 @@ export interface Source {
   folder: string;
   mayHoldSecrets: boolean;
   label(path: KeyPath): string;
+  /** The mounted file that a section's URL came from. */
+  secretFile?(section: string): string | undefined;
 }
 
 export function flagSource(values: Tree): Source {
@@ -30,6 +32,7 @@ export function environmentSource(env: Environment): Source {
     folder: process.cwd(),
     mayHoldSecrets: true,
     label: ([section]) => (section === 'redis' ? redis?.name : database?.name) ?? 'environment',
+    secretFile: (section) => (section === 'redis' ? redis : database)?.file,
   };
 }
 
@@ -42,14 +45,21 @@ export function fileSource(path: string): Source {
   };
 }
 
+interface Secret {
+  /** The variable. */
+  name: string;
+  value: string;
+  file?: string;
+}
+
 /** A variable's value, or that of the file which its `_FILE` form names (a mounted secret). */
-export function secretFrom(env: Environment, name: string): { name: string; value: string } | undefined {
+export function secretFrom(env: Environment, name: string): Secret | undefined {
   const path = env[`${name}_FILE`];
   if (env[name] && path) throw new UsageError(`${name} and ${name}_FILE are both set: wants one of them`);
   if (env[name]) return { name, value: env[name].trim() };
   if (!path) return undefined;
   try {
-    return { name: `${name}_FILE`, value: readFileSync(path, 'utf8').trim() };
+    return { name: `${name}_FILE`, value: readFileSync(path, 'utf8').trim(), file: resolve(path) };
   } catch (error) {
     throw new UsageError(`${name}_FILE: ${show(path)} cannot be read: ${messageOf(error)}`);
   }

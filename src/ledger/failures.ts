@@ -93,6 +93,11 @@ export function databaseFailure(error: unknown): Failure {
   return fatal || name === 'KnexTimeoutError' ? restarting : bug;
 }
 
+/** The user or the password is wrong. */
+export function isLoginRefused(error: unknown): boolean {
+  return databaseFailure(error) === login;
+}
+
 interface DatabaseError {
   code?: string;
   errno?: number;

@@ -5,6 +5,7 @@ import { Unavailable, UsageError } from '../support/errors.js';
 import { ask, askInTime, connectDatabase, createDatabase, disconnect, hasTable, isMysql } from './connect.js';
 import { Facts, refuseEscaped } from './facts.js';
 import { clip, inStatements, literal, type SqlValue, timeOf } from './literals.js';
+import { Rights } from './rights.js';
 import type { Counts, ErrorChoice, NewRow, PointRow, RawRow, RunningRow, SettledRow, State } from './rows.js';
 import { tidy } from './rows.js';
 import { addLaterColumns, createPointTable, schemaVersion } from './schema.js';
@@ -47,6 +48,7 @@ export class Ledger {
   private readonly db: Knex;
   private readonly mysql: boolean;
   private readonly facts: Facts;
+  readonly rights: Rights;
 
   constructor(
     url: string,
@@ -57,6 +59,7 @@ export class Ledger {
     this.db = connectDatabase(url);
     this.mysql = isMysql(this.db);
     this.facts = new Facts(this.db, `${table}_meta`);
+    this.rights = new Rights(this.db, table);
   }
 
   close(): Promise<void> {

@@ -4,9 +4,11 @@ import { isIP } from 'node:net';
 import { checkServerIdentity, TLSSocket } from 'node:tls';
 import type { Knex } from 'knex';
 import mysql, { type Connection, type ConnectionOptions, type SslOptions } from 'mysql2';
-import type { MysqlAddress, TlsMode } from '../support/databaseAddress.js';
+import { type MysqlAddress, parseDatabaseUrl, type TlsMode } from '../support/databaseAddress.js';
 import { messageOf, UsageError } from '../support/errors.js';
+import { readSecretFile } from '../support/urls.js';
 import { type cloudSqlConnector, cloudSqlStream } from './cloudSql.js';
+import { isLoginRefused } from './failures.js';
 import { setSession } from './session.js';
 
 const require = createRequire(import.meta.url);
@@ -33,12 +35,15 @@ class MysqlServer {
   private connector: ReturnType<typeof cloudSqlConnector> | undefined;
 
   constructor(
-    private readonly address: MysqlAddress,
+    private address: MysqlAddress,
     private readonly connectorOf: typeof cloudSqlConnector,
   ) {}
 
   async connect(open: Connect): Promise<Connection> {
-    const connection = await this.reach(open);
+    const connection = await this.reach(open).catch((error) => {
+      if (!isLoginRefused(error) || !this.renewLogin()) throw error;
+      return this.reach(open);
+    });
     try {
       this.checkName(connection);
       await setSession(connection);
@@ -47,6 +52,15 @@ class MysqlServer {
       connection.destroy();
       throw error;
     }
+  }
+
+  /** Takes user and password from the secret file as it is now; false: they are those that were refused. */
+  private renewLogin(): boolean {
+    const { secretFile, user, password } = this.address;
+    const found = secretFile ? readSecretFile(secretFile, parseDatabaseUrl) : undefined;
+    if (found?.kind !== 'mysql' || (found.user === user && found.password === password)) return false;
+    this.address = { ...this.address, user: found.user, password: found.password };
+    return true;
   }
 
   private async reach(open: Connect): Promise<Connection> {

@@ -3,6 +3,7 @@ import { createConnection, type Socket } from 'node:net';
 import { connect as connectTls, type TLSSocket } from 'node:tls';
 import { AbstractConnector, Redis, type RedisOptions } from 'ioredis';
 import { messageOf } from '../support/errors.js';
+import { redisFailure } from './failures.js';
 
 const disconnectMs = 2000;
 /** A node that has not told by then is passed over, ms. */
@@ -60,6 +61,7 @@ class ClusterConnector extends AbstractConnector {
         this.masters = masters;
         return owner;
       } catch (error) {
+        if (redisFailure(error).class === 'permanent') throw error;
         troubles.push(`${node.host}:${node.port}: ${messageOf(error)}`);
       }
     }

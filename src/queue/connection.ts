@@ -6,8 +6,9 @@ import { messageOf, Refused, Unavailable, UsageError } from '../support/errors.j
 import { inTime } from '../support/patience.js';
 import { parseRedisUrl, type RedisAddress } from '../support/redisAddress.js';
 import { withoutPassword } from '../support/secrets.js';
+import { readSecretFile } from '../support/urls.js';
 import { clusterConnector } from './cluster.js';
-import { redisFailure, replyCode, replyText } from './failures.js';
+import { isLoginRefused, redisFailure, replyCode, replyText } from './failures.js';
 
 /** Seconds that a blocking call waits at the server. */
 export const blockSeconds = 5;
@@ -29,6 +30,7 @@ const scriptNames = [
   'publish',
   'renew',
   'requeue',
+  'rights',
   'strays',
   'suspend',
   'take',
@@ -65,6 +67,9 @@ export class Connection {
   /** One outage has one name, however many ways it shows: what was met first since the last answer, or a refusal. */
   private trouble: Trouble | undefined;
   private closed = false;
+  /** Why the database that the URL names by its number could not be chosen: ioredis would go on in database 0. */
+  private unchosen: Error | undefined;
+  private readonly login: Login;
 
   constructor(
     readonly url: string,
@@ -72,12 +77,16 @@ export class Connection {
     /** The prefix of the search's keys: in a Cluster it tells the node. */
     readonly prefix = '',
   ) {
-    const options: RedisOptions = { ...addressOf(url, prefix), ...behaviour, connectionName: name };
+    const address = readUrl(url);
+    this.login = new Login(address);
+    const options: RedisOptions = { ...optionsOf(address, prefix, this.login), ...behaviour, connectionName: name };
     this.redis = new Redis({ ...options, replyMapping: 'legacy' });
+    this.login.of(this.redis.options);
     // Every call that waits for the connection listens.
     setMaxListeners(0, this.redis);
     this.redis.on('error', (error) => this.note(error));
     this.redis.on('close', () => {
+      this.unchosen = undefined;
       this.trouble ??= { text: 'the connection was lost' };
     });
     this.redis.on('ready', () => {
@@ -91,6 +100,7 @@ export class Connection {
       if (this.redis.status !== 'ready') {
         await inTime(this.connected(), handshakeMs, () => new Error(`no answer within ${handshakeMs / 1000} s`));
       }
+      if (this.unchosen) throw await this.absentDatabase(this.unchosen);
       const answer = await command(this.redis);
       this.trouble = undefined;
       return answer;
@@ -103,7 +113,10 @@ export class Connection {
   /** An error of the connection itself, of its handshake too. */
   private note(error: unknown): void {
     const { class: kind, meaning } = redisFailure(error);
-    if (kind === 'permanent') this.trouble = { text: replyText(error), refusal: meaning };
+    if (commandOf(error) === 'select') this.unchosen = error as Error;
+    // The next attempt has the password that the secret file holds now.
+    const isRenewed = isLoginRefused(error) && this.login.renew();
+    if (kind === 'permanent' && !isRenewed) this.trouble = { text: replyText(error), refusal: meaning };
     else this.trouble ??= { text: replyText(error) };
   }
 
@@ -111,6 +124,10 @@ export class Connection {
   private failed(cause: unknown): unknown {
     const { class: kind, meaning } = redisFailure(cause);
     if (kind === 'bug') return cause;
+    if (isLoginRefused(cause) && this.login.renew()) {
+      this.redis.disconnect(true);
+      return this.unavailable(cause, { text: replyText(cause) });
+    }
     if (kind === 'permanent') return this.unavailable(cause, { text: replyText(cause), refusal: meaning });
     this.trouble ??= { text: replyText(cause) };
     return this.unavailable(cause, this.trouble);
@@ -136,6 +153,14 @@ export class Connection {
       if (replyCode(error) !== 'NOSCRIPT') throw error;
       return await send('EVAL', text);
     }
+  }
+
+  /** What the failure to choose a database by its number becomes. */
+  private async absentDatabase(error: Error): Promise<unknown> {
+    if (replyCode(error) !== 'ERR') return error;
+    const count = await countDatabases(this.redis);
+    const message = `no database ${this.redis.options.db}: this Redis has ${count}, numbered from 0`;
+    return new Refused(`Redis (${withoutPassword(this.url)}): ${message}`, { cause: error });
   }
 
   async close(): Promise<void> {
@@ -167,6 +192,56 @@ export class Connection {
   }
 }
 
+/** User and password: those of the address, then those that its secret file holds. */
+class Login {
+  private readonly users: RedisOptions[] = [];
+
+  constructor(private readonly address: RedisAddress) {}
+
+  /** Options that follow the login from now on. */
+  of(options: RedisOptions): RedisOptions {
+    this.users.push(options);
+    return options;
+  }
+
+  /** Reads the secret file again; false: it holds the login that was refused. */
+  renew(): boolean {
+    const { secretFile, username, password } = this.address;
+    const found = secretFile ? readSecretFile(secretFile, parseRedisUrl) : undefined;
+    if (!found || (found.username === username && found.password === password)) return false;
+    Object.assign(this.address, { username: found.username, password: found.password });
+    for (const options of this.users) Object.assign(options, { username: found.username, password: found.password });
+    return true;
+  }
+}
+
+/** The command that a reply refused. */
+function commandOf(error: unknown): string | undefined {
+  return (error as { command?: { name?: string } }).command?.name;
+}
+
+/** How many databases a Redis has, found by choosing some: to be told the number takes a right that few users have. */
+async function countDatabases(redis: Redis): Promise<number> {
+  const probe = redis.duplicate({ db: 0, retryStrategy: () => null });
+  probe.on('error', () => undefined);
+  try {
+    await probe.connect();
+    let [low, high] = [1, redis.options.db ?? 0];
+    while (low < high) {
+      const middle = Math.floor((low + high) / 2);
+      const isThere = await probe.select(middle).then(
+        () => true,
+        () => false,
+      );
+      if (isThere) low = middle + 1;
+      else high = middle;
+    }
+    return low;
+  } finally {
+    probe.disconnect();
+  }
+}
+
 const behaviour: RedisOptions = {
   lazyConnect: true,
   // A Redis that still loads its data says so itself, to the first command.
@@ -181,9 +256,8 @@ const behaviour: RedisOptions = {
   reconnectOnError: (error) => /^(READONLY|UNBLOCKED|MOVED|CLUSTERDOWN)/.test(error.message),
 };
 
-/** How ioredis reaches what a URL names. */
-function addressOf(url: string, key: string): RedisOptions {
-  const address = readUrl(url);
+/** How ioredis reaches an address. */
+function optionsOf(address: RedisAddress, key: string, login: Login): RedisOptions {
   const { kind, hosts, socket, db, username, password } = address;
   const common: RedisOptions = {
     db,
@@ -192,8 +266,10 @@ function addressOf(url: string, key: string): RedisOptions {
     ...tlsOf(address),
   };
   if (socket !== undefined) return { ...common, path: socket };
-  if (kind === 'cluster')
-    return { ...common, Connector: clusterConnector({ hosts, options: { ...common, ...behaviour }, key }) };
+  if (kind === 'cluster') {
+    const options = login.of({ ...common, ...behaviour });
+    return { ...common, Connector: clusterConnector({ hosts, options, key }) };
+  }
   if (kind === 'sentinel') return { ...common, ...sentinelsOf(address) };
   return { ...common, ...hosts[0] };
 }

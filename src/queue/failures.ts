@@ -1,6 +1,8 @@
 import { messageOf } from '../support/errors.js';
 import { bug, connectionFailure, type Failure, outage, permanent } from '../support/failures.js';
 
+const login = permanent('check the user and the password in REDIS_URL');
+
 /** What Redis replies, by the reply's first word; `ERR` says nothing alone, so its text is compared as well. */
 const replies: Readonly<Record<string, Failure>> = {
   ASK: outage('the slot is moving to another node'),
@@ -19,18 +21,24 @@ const replies: Readonly<Record<string, Failure>> = {
   UNKILLABLE: outage('a script of another client runs for long'),
   'ERR max number of clients': outage('Redis has reached its maxclients'),
   DENIED: permanent('Redis is in protected mode: set a password, or bind an address'),
-  NOAUTH: permanent('Redis wants a password: give it in REDIS_URL'),
+  NOAUTH: login,
   NOPERM: permanent('the Redis user lacks a right: the README lists the rights of each role'),
-  WRONGPASS: permanent('check the user and the password in REDIS_URL'),
-  'ERR AUTH': permanent('check the user and the password in REDIS_URL'),
-  'ERR invalid password': permanent('check the password in REDIS_URL'),
+  WRONGPASS: login,
+  'ERR AUTH': login,
+  'ERR invalid password': login,
   'ERR DB index': permanent('this Redis has no database of that number'),
   'ERR invalid DB index': permanent('this Redis has no database of that number'),
   'ERR SELECT is not allowed in cluster mode': permanent('a Cluster has database 0 alone'),
   'ERR Unknown Redis command called from script': permanent('the command was renamed or switched off in Redis'),
+  'The user executing the script': permanent('the Redis user lacks a right: the README lists the rights of each role'), // Redis 6
   'ERR unknown command': permanent('the command was renamed or switched off in Redis'),
   'ERR This instance has cluster support disabled': permanent('no Cluster: use redis:// instead of redis+cluster://'),
 };
+
+/** The user or the password is wrong, or missing. */
+export function isLoginRefused(error: unknown): boolean {
+  return redisFailure(error) === login;
+}
 
 /** The first word of a reply; Redis 6 puts it after the name of the script in which the error happened. */
 export function replyCode(error: unknown): string {

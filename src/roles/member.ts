@@ -5,6 +5,7 @@ import { blockSeconds, Connection } from '../queue/connection.js';
 import { beat, farewell, type RoleFacts, readKill } from '../queue/fleet.js';
 import { Keys, type SourceList } from '../queue/keys.js';
 import { Leases } from '../queue/leases.js';
+import { refuseMissingRights } from '../queue/rights.js';
 import { refuseSeveralServers, serverOf } from '../queue/server.js';
 import { Session } from '../queue/session.js';
 import { pause } from '../support/bell.js';
@@ -23,7 +24,7 @@ const noLimit = Number.POSITIVE_INFINITY;
 /**
  * A serving role's membership in the fleet. Its duties:
  * 1. keep the connections to Redis: one for calls, one for waiting;
- * 2. refuse a Redis that may forget, and a search that is defined otherwise;
+ * 2. refuse a Redis that may forget or that refuses it a command, and a search that is defined otherwise;
  * 3. give a sign of life, which keeps its batches its own, and see whether the search was opened anew, by another's definition;
  * 4. hear the kill switch.
  */
@@ -161,6 +162,7 @@ export class Member {
 
   private async checkServer(): Promise<void> {
     const { connection } = this.session;
+    await refuseMissingRights(this.session);
     const [server, other] = await Promise.all([connection, this.waiting].map(serverOf));
     if (server?.runId !== other?.runId) await refuseSeveralServers(connection);
     const info = await connection.ask((redis) => redis.info());

@@ -1,4 +1,5 @@
 import { type Ledger, Replaced } from '../ledger/ledger.js';
+import { writersRights } from '../ledger/rights.js';
 import type { Batch } from '../queue/batches.js';
 import { look } from '../queue/look.js';
 import { pause } from '../support/bell.js';
@@ -9,10 +10,11 @@ import type { Search } from './search.js';
 
 const replacedPauseMs = 300;
 
-/** Waits for the table, and checks that it is of the search that this role is configured for. */
+/** Waits for the table, and checks that it is of the search that this role is configured for, and that it may be written. */
 export async function readyLedger(member: Member, ledger: Ledger): Promise<void> {
   const fingerprint = await member.insist(() => ledger.open(), member.stop.quiet);
   refuseOther(member.search, fingerprint);
+  await member.insist(() => ledger.rights.demand(writersRights), member.stop.quiet);
 }
 
 /**

@@ -1,5 +1,5 @@
 import { UsageError } from './errors.js';
-import { decodePart, notOfForm, refuseUnknownOptions } from './urls.js';
+import { decodePart, notOfForm, refuseUnknownOptions, secretFileOf } from './urls.js';
 
 export type DatabaseAddress = { kind: 'sqlite'; file: string } | MysqlAddress;
 
@@ -16,6 +16,8 @@ export interface MysqlAddress {
   tls: TlsOptions;
   /** A Cloud SQL instance, instead of host and port. */
   cloudSql?: { name: string; ipType: string };
+  /** The mounted file that the URL came from. */
+  secretFile?: string;
 }
 
 /** As the options of MySQL's own clients. */
@@ -56,6 +58,7 @@ export function parseDatabaseUrl(url: string): DatabaseAddress {
     password: decodePart(password, 'password'),
     database: decodePart(pathname.slice(1), 'name of the database'),
     tls: tlsOptions(options),
+    ...secretFileOf(options),
     ...(socketPath ? { socketPath } : {}),
     ...(cloudSql ? { cloudSql: { name: cloudSql, ipType: options.get('ipType') ?? 'PUBLIC' } } : {}),
   };

@@ -18,6 +18,8 @@ export interface RedisAddress {
   tls: boolean;
   /** A file with the certificates of the authorities to trust, where they are not the usual ones. */
   ca?: string;
+  /** The mounted file that the URL came from. */
+  secretFile?: string;
 }
 
 const form = 'redis://host:port';

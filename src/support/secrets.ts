@@ -1,6 +1,6 @@
-/** A URL with `***` for its password, also where it is no valid URL. */
+/** A URL with `***` for its password, also where it is no valid URL; without the file that it came from. */
 export function withoutPassword(url: string): string {
-  const [scheme = '', rest = ''] = splitScheme(url);
+  const [scheme = '', rest = ''] = splitScheme(url.replace(/[?&]secretFile=[^&]*$/, ''));
   return scheme + withoutLogin(rest, scheme !== '').replace(/([?&](?:\w*password|passwd|pwd|auth)=)[^&]*/gi, '$1***');
 }
 

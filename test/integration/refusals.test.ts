@@ -1,46 +1,8 @@
-import { type Connection, createConnection } from 'mysql2/promise';
 import { describe, expect, test } from 'vitest';
-import { startMariadb } from '../support/mariadb.js';
 import { planeFleet } from '../support/plane.js';
 import { runRole, startRole } from '../support/processes.js';
 import { startRedis } from '../support/redis.js';
-import { atEnd } from '../support/scope.js';
-
-/** What a command writes besides its log. */
-const said = (text: string) =>
-  text
-    .trimEnd()
-    .split('\n')
-    .filter((line) => !line.startsWith('{'));
-
-interface Ended {
-  status: number | null;
-  stderr: string;
-}
-
-/** It ended with one sentence, and had not waited. */
-function expectRefused({ status, stderr }: Ended, sentence: RegExp): void {
-  expect([status, said(stderr)]).toEqual([1, [expect.stringMatching(sentence)]]);
-  expect(stderr).not.toMatch(/^\s+at /m);
-  expect(stderr).not.toMatch(/waiting: (?:Redis|the database:)|a-secret/);
-}
-
-async function startDatabase() {
-  const mariadb = await startMariadb();
-  const root = await createConnection(mariadb.url);
-  atEnd(() => root.destroy());
-  await root.query("create user fleet@localhost identified by 'a-secret'");
-  // Not `test`, which a fresh MariaDB opens to everybody.
-  await root.query('create database fleet');
-  await root.query('grant all on fleet.* to fleet@localhost');
-  const urlOf = (login: string, database = 'fleet') => mariadb.urlOf(database).replace('root@', `${login}@`);
-  return { root, urlOf };
-}
-
-async function killConnections(root: Connection): Promise<void> {
-  const [found] = await root.query("select id from information_schema.processlist where user = 'fleet'");
-  for (const { id } of found as { id: number }[]) await root.query(`kill ${id}`).catch(() => undefined);
-}
+import { expectRefused, killConnections, startDatabase } from '../support/refusals.js';
 
 describe('what a service refuses for good ends at once', () => {
   test('a database: a wrong password, another database, a missing right', async () => {
@@ -66,9 +28,8 @@ describe('what a service refuses for good ends at once', () => {
   test('Redis: a wrong password, a missing right, a command that is switched off', async () => {
     const renamed = ['--rename-command', 'EVALSHA', ''];
     const [redis, crippled] = await Promise.all([startRedis({ tcp: true }), startRedis({ options: renamed })]);
-    await redis
-      .connect()
-      .call('ACL', 'SETUSER', 'fleet', 'on', '>a-secret', '~*', '&*', '+@read', '+info', '+@connection');
+    const root = redis.connect();
+    await root.call('ACL', 'SETUSER', 'fleet', 'on', '>a-secret', '~*', '&*', '+@read', '+info', '+@connection');
     const fleet = planeFleet(redis, 'refused');
     const run = (url: string, role: string, ...args: string[]) =>
       runRole(role, args, { config: fleet.config, env: { REDIS_URL: url } });
@@ -83,9 +44,17 @@ describe('what a service refuses for good ends at once', () => {
     for (const role of ['worker', 'sql-client-master']) {
       expectRefused(
         await run(urlOf('a-secret'), role),
-        /^Redis \(redis:\S+\): NOPERM .*'eval(sha)?' command.*; the Redis user lacks/,
+        /^Redis \(redis:\S+\): NOPERM .*'evalsha' command.*; the Redis user lacks/,
       );
     }
+    await root.call('ACL', 'SETUSER', 'fleet', '+@scripting', '+@write', '-hset', '-sadd');
+    for (const role of ['worker', 'sql-client']) {
+      expectRefused(
+        await run(urlOf('a-secret'), role),
+        /: this user may not run TIME, HSET, SADD: grant it \+time \+hset \+sadd$/,
+      );
+    }
+    expect(await root.keys('*')).toEqual([]);
     expectRefused(
       await run(crippled.url, 'worker'),
       /^Redis \(unix:\S+\): ERR unknown command .?EVALSHA.*switched off/i,

@@ -145,7 +145,8 @@ describe('sources', () => {
     writeFileSync(secret, 'mysql://user:s3cret@db/fleet\n');
     const config = load(content, { env: { REDIS_URL: 'redis://:s3cret@host', DATABASE_URL_FILE: secret } });
     expect(config.redis.url).toBe('redis://:s3cret@host');
-    expect(config.database.url).toBe('mysql://user:s3cret@db/fleet');
+    // It tells the file, which is read again when the password is refused.
+    expect(config.database.url).toBe(`mysql://user:s3cret@db/fleet?secretFile=${encodeURIComponent(secret)}`);
   });
 
   test('take relative paths outside the file from the working directory', () => {
