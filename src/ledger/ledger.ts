@@ -4,13 +4,15 @@ import { isoNow } from '../support/clock.js';
 import { Unavailable, UsageError } from '../support/errors.js';
 import { ask, askInTime, connectDatabase, createDatabase, disconnect, hasTable, isMysql } from './connect.js';
 import { Facts, refuseEscaped } from './facts.js';
-import { clip, inStatements, literal, type SqlValue, timeOf } from './literals.js';
+import { clip, type SqlValue, timeOf } from './literals.js';
 import { Rights } from './rights.js';
 import type { Counts, ErrorChoice, NewRow, PointRow, RawRow, RunningRow, SettledRow, State } from './rows.js';
 import { tidy } from './rows.js';
 import { addLaterColumns, createPointTable, schemaVersion } from './schema.js';
+import { type Reduce, Writer } from './writer.js';
 
 export type * from './rows.js';
+export { Replaced } from './writer.js';
 
 /** Rows read at once: more would not be quicker, and their garbage would outweigh what a pass over a million rows keeps. */
 const page = 1000;
@@ -33,11 +35,6 @@ const resultColumns = [
   'attempts',
 ] as const;
 
-/** The table was dropped and made anew since: what was meant for the old one is not for this one. */
-export class Replaced extends Error {
-  override name = 'Replaced';
-}
-
 /**
  * The search's rows in SQL: one a point, each written by guarded, repeatable statements. Each statement names the table's
  * incarnation that it is meant for, and changes nothing in any other.
@@ -49,6 +46,7 @@ export class Ledger {
   private readonly mysql: boolean;
   private readonly facts: Facts;
   readonly rights: Rights;
+  private readonly writer: Writer;
 
   constructor(
     url: string,
@@ -60,6 +58,7 @@ export class Ledger {
     this.mysql = isMysql(this.db);
     this.facts = new Facts(this.db, `${table}_meta`);
     this.rights = new Rights(this.db, table);
+    this.writer = new Writer(this.db, table, this.facts);
   }
 
   close(): Promise<void> {
@@ -146,8 +145,8 @@ export class Ledger {
     const columns = ['hash', 'code', ...this.parameters, 'previous_hash', 'depth', 'state', 'queued_at', 'start_time'];
     const values = rows.map((row) => [...this.identity(row), 'queue', now, now]);
     // Not `insert ignore`: that would swallow errors in the data too.
-    const leave = this.mysql ? `${this.onDuplicate} hash = values(hash)` : 'on conflict (hash) do nothing';
-    return (await this.insert(columns, values, leave, incarnation)) === rows.length;
+    const leave = this.mysql ? `${this.writer.onDuplicate} hash = values(hash)` : 'on conflict (hash) do nothing';
+    return (await this.writer.insert(columns, values, leave, incarnation)) === rows.length;
   }
 
   /**
@@ -167,32 +166,36 @@ export class Ledger {
       ...resultColumns,
       'state',
     ];
-    const values = rows.map((row) => [...this.identity(row), now, ...this.results(row), row.state]);
-    const table = this.quoted(this.table);
-    const newer = `${table}.state in ('queue', 'running') and ${table}.attempts <= ${this.incoming('attempts')}`;
+    const valuesOf = (row: SettledRow) => [...this.identity(row), now, ...this.results(row), row.state];
+    const { writer } = this;
+    const table = writer.quoted(this.table);
+    const newer = `${table}.state in ('queue', 'running') and ${table}.attempts <= ${writer.incoming('attempts')}`;
     // MySQL assigns from left to right, and the guard reads the row: so attempts, which keeps it true, then state, come last.
     const updates = [...resultColumns, 'state'].map(
-      (column) => `${column} = case when ${newer} then ${this.incoming(column)} else ${table}.${column} end`,
+      (column) => `${column} = case when ${newer} then ${writer.incoming(column)} else ${table}.${column} end`,
     );
-    await this.insert(columns, values, `${this.onDuplicate} ${updates.join(', ')}`, incarnation);
+    const reduce: Reduce = (row, ...sizes) => valuesOf(tooLarge(rows[row] as SettledRow, ...sizes));
+    const conflict = `${writer.onDuplicate} ${updates.join(', ')}`;
+    await writer.insert(columns, rows.map(valuesOf), conflict, incarnation, reduce);
   }
 
   /** Tells live rows that their runs began. */
   async markRunning(rows: readonly RunningRow[], incarnation = this.incarnation): Promise<void> {
+    const { writer } = this;
     for (let from = 0; from < rows.length; from += statementRows) {
       const some = rows.slice(from, from + statementRows);
       const byHash = (of: (row: RunningRow) => SqlValue) =>
-        `case hash ${some.map((row) => `when '${row.hash}' then ${this.literal(of(row))}`).join(' ')} end`;
+        `case hash ${some.map((row) => `when '${row.hash}' then ${writer.literal(of(row))}`).join(' ')} end`;
       const attempts = byHash((row) => row.attempts);
-      await this.write(
-        `update ${this.quoted(this.table)} set worker = ${byHash((row) => clip(row.worker, 255))},
+      await writer.write(
+        `update ${writer.quoted(this.table)} set worker = ${byHash((row) => clip(row.worker, 255))},
           start_time = ${byHash((row) => timeOf(row.start_time))}, attempts = ${attempts}, state = 'running'
           where hash in (${some.map((row) => `'${row.hash}'`).join(', ')})
           and state in ('queue', 'running') and attempts <= ${attempts}
-          and exists (select 1 ${this.fact('=', incarnation)})`,
+          and exists (select 1 ${writer.fact('=', incarnation)})`,
       );
     }
-    if (await this.isReplaced(incarnation)) throw this.replaced();
+    if (await writer.isReplaced(incarnation)) throw writer.replaced();
   }
 
   /**
@@ -318,75 +321,6 @@ export class Ledger {
     ];
   }
 
-  /** One statement for all rows, unless they are too long for one. The hash comes first. Answers how many rows it changed. */
-  private async insert(
-    columns: readonly string[],
-    rows: readonly SqlValue[][],
-    conflict: string,
-    incarnation: string,
-  ): Promise<number> {
-    let changed = 0;
-    const names = columns.map((column) => this.quoted(column)).join(', ');
-    const values = rows.map((row) => `(${row.map((value) => this.literal(value)).join(',')})`);
-    for (const [first = '', ...others] of inStatements(values)) {
-      const some = [this.only(incarnation, first), ...others].join(',');
-      try {
-        changed += await this.write(`insert into ${this.quoted(this.table)} (${names}) values ${some} ${conflict}`);
-      } catch (error) {
-        if (error instanceof Unavailable || !(await this.isReplaced(incarnation))) throw error;
-        throw this.replaced();
-      }
-    }
-    return changed;
-  }
-
-  /**
-   * A row whose hash is none in any other incarnation of the table, so that the whole statement fails: in SQLite it is null there,
-   * in MySQL, whose modes may let null pass, two values in the place of one.
-   */
-  private only(incarnation: string, row: string): string {
-    const end = row.indexOf(',');
-    const hash = row.slice(1, end);
-    const known = this.mysql
-      ? `select ${hash} union all select 1 ${this.fact('<>', incarnation)}`
-      : `select ${hash} ${this.fact('=', incarnation)}`;
-    return `((${known})${row.slice(end)}`;
-  }
-
-  private fact(relation: '=' | '<>', incarnation: string): string {
-    return `from ${this.quoted(this.facts.table)} where name = 'incarnation' and value ${relation} ${this.literal(incarnation)}`;
-  }
-
-  private async isReplaced(incarnation: string): Promise<boolean> {
-    return (await this.facts.read('incarnation')) !== incarnation;
-  }
-
-  private replaced(): Replaced {
-    return new Replaced(`table ${this.table} was dropped and made anew`);
-  }
-
-  private literal(value: SqlValue): string {
-    return literal(value, this.mysql ? 'mysql' : 'sqlite');
-  }
-
-  /** Answers how many rows a statement changed. */
-  private async write(statement: string): Promise<number> {
-    const answer = await ask(this.db.raw(statement));
-    return this.mysql ? answer[0].affectedRows : answer.changes;
-  }
-
-  private get onDuplicate(): string {
-    return this.mysql ? 'on duplicate key update' : 'on conflict (hash) do update set';
-  }
-
-  private incoming(column: string): string {
-    return this.mysql ? `values(${column})` : `excluded.${column}`;
-  }
-
-  private quoted(name: string): string {
-    return this.mysql ? `\`${name}\`` : `"${name}"`;
-  }
-
   private async refuseForeign(): Promise<void> {
     if ((await hasTable(this.db, this.table)) && !(await hasTable(this.db, this.facts.table))) throw this.foreign();
   }
@@ -396,4 +330,12 @@ export class Ledger {
       `table ${this.table} is there, but not of atmos-fleet's making (no ${this.facts.table}): name another in database.table`,
     );
   }
+}
+
+/** What a row becomes that the database has no statement for. */
+function tooLarge(row: SettledRow, bytes: number, maxBytes: number): SettledRow {
+  const size = `its result takes ${bytes} bytes of a statement, the database takes ${maxBytes} (max_allowed_packet)`;
+  const error_msg = `${size}: keep big things in files, or raise that and retry the point`;
+  const none = { stable: null, complete_msg: null, temperature: null, pressure: null, outputs: null };
+  return { ...row, ...none, state: 'error', error_kind: 'program', error_msg };
 }

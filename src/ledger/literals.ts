@@ -1,8 +1,5 @@
 export type SqlValue = string | number | null;
 
-/** Characters of rows in one statement; MySQL's smallest usual limit is 16 MiB, MariaDB's too. */
-const longestStatement = 4_000_000;
-
 /** Characters that mean nothing special between quotes, in MySQL or SQLite, nor to knex. */
 const plain = /^[\w .,:;{}"[\]()+\-/@=<>!%&|*#$^~]*$/;
 
@@ -31,17 +28,15 @@ export function timeOf(iso: string | null): string | null {
   return `${text.slice(0, 10)} ${text.slice(11, 23)}`;
 }
 
-/** Rows by the statement: nearly always one, but a server takes no statement longer than its max_allowed_packet. */
-export function inStatements(values: readonly string[]): string[][] {
-  const statements: string[][] = [[]];
-  let length = 0;
-  for (const value of values) {
-    if (length > 0 && length + value.length > longestStatement) {
-      statements.push([]);
-      length = 0;
-    }
-    statements.at(-1)?.push(value);
-    length += value.length;
+/** Rows by the statement, each with rows of at most so many characters, or one row. */
+export function inStatements<Row extends { text: string }>(rows: readonly Row[], maxLength: number): Row[][] {
+  const statements: Row[][] = [];
+  let length = Number.POSITIVE_INFINITY;
+  for (const row of rows) {
+    const longer = length + 1 + row.text.length;
+    if (longer > maxLength) statements.push([]);
+    statements.at(-1)?.push(row);
+    length = longer > maxLength ? row.text.length : longer;
   }
   return statements;
 }

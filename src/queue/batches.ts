@@ -16,8 +16,14 @@ export interface Admission {
 }
 
 /**
+ * No more elements are taken, leased or sent at once when they reach so many bytes: each is in memory several times, as text, as
+ * what it says, and as a statement.
+ */
+export const maxBatchBytes = 4 << 20;
+
+/**
  * Batches: an SQL client or master takes elements onto a list of its own, brings their effect into SQL, then ends the batch.
- * A batch whose owner shows no sign of life is taken over whole, under a new name.
+ * A batch whose owner shows no sign of life is taken over under a new name.
  */
 export class Batches {
   /** Ids of the batches that this process holds; its sign of life prolongs them. */
@@ -40,10 +46,11 @@ export class Batches {
     this.unanswered.delete(id);
     const list = `${keys.prefix}${source}`;
     const scriptKeys = [keys.search, keys.batches, keys.taken, list, keys.batch(id)];
+    const args = [id, most, maxBatchBytes, this.lifetime];
     try {
       const elements = isReport(source)
-        ? await this.session.unguarded<string[]>('take', scriptKeys, ['', id, most, this.lifetime])
-        : await this.session.script<string[]>('take', scriptKeys, [id, most, this.lifetime]);
+        ? await this.session.unguarded<string[]>('take', scriptKeys, ['', ...args])
+        : await this.session.script<string[]>('take', scriptKeys, args);
       return this.hold(id, source, elements);
     } catch (error) {
       this.unanswered.add(id);
@@ -65,8 +72,10 @@ export class Batches {
       const expired = restMs <= 0 || restMs > this.lifetime;
       if (!expired || !sources.includes(source)) continue;
       const heir = this.newId(source);
-      const scriptKeys = [keys.search, keys.batches, keys.taken, keys.batch(id), keys.batch(heir)];
-      const elements = await this.session.unguarded<string[]>('takeover', scriptKeys, [id, heir, this.lifetime]);
+      const rest = `${heir}/rest`;
+      const scriptKeys = [keys.search, keys.batches, keys.taken, ...[id, heir, rest].map((name) => keys.batch(name))];
+      const args = [id, heir, rest, maxBatchBytes, this.lifetime];
+      const elements = await this.session.unguarded<string[]>('takeover', scriptKeys, args);
       this.held.delete(id);
       const batch = this.hold(heir, source, elements);
       if (batch) return batch;

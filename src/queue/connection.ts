@@ -28,6 +28,7 @@ const scriptNames = [
   'look',
   'propose',
   'publish',
+  'read',
   'renew',
   'requeue',
   'rights',

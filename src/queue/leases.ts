@@ -1,3 +1,4 @@
+import { maxBatchBytes } from './batches.js';
 import { tableOf } from './generation.js';
 import { type Keys, reportLists } from './keys.js';
 import type { Session } from './session.js';
@@ -73,7 +74,7 @@ export class Leases {
         keys.list('kill'),
         ...reportLists.slice(0, 3).map((list) => keys.list(list)),
       ],
-      [prefix, this.number, most, this.settings.leaseMs, mostReports],
+      [prefix, this.number, most, this.settings.leaseMs, mostReports, maxBatchBytes],
       generation,
     );
     // Only an answer moves the number on: asked again after a lost reply, the script finds these leases by their tokens.

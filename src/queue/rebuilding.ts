@@ -1,5 +1,5 @@
 import { Unavailable } from '../support/errors.js';
-import { sourceOf } from './batches.js';
+import { maxBatchBytes, sourceOf } from './batches.js';
 import { proposalLists, type SourceList } from './keys.js';
 import type { Proposal } from './leases.js';
 import type { Session } from './session.js';
@@ -85,11 +85,12 @@ export class Rebuilding {
 
   /** What was set aside when the search was suspended, oldest first. */
   async *aside(): AsyncGenerator<string[]> {
-    const { keys, connection } = this.session;
-    for (let end = -1; ; end -= page) {
-      const elements = await connection.ask((redis) => redis.lrange(keys.aside, end - page + 1, end));
+    for (let read = 0; ; ) {
+      const args = [read, page, maxBatchBytes];
+      const elements = await this.session.unguarded<string[]>('read', [this.session.keys.aside], args);
       if (elements.length === 0) return;
-      yield elements.reverse();
+      yield elements;
+      read += elements.length;
     }
   }
 

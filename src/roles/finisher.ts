@@ -1,3 +1,4 @@
+import { maxBatchBytes } from '../queue/batches.js';
 import type { Ending } from '../queue/leases.js';
 import { PointSet } from '../space/pointSet.js';
 import type { Point } from '../space/space.js';
@@ -67,7 +68,14 @@ export class Finisher {
 
   private next(): RunEnding[] {
     const { mostNeighbours } = this.member.search.space;
-    return this.gathered.splice(0, Math.max(1, Math.min(mostEndings, Math.floor(mostProposals / mostNeighbours))));
+    const most = Math.max(1, Math.min(mostEndings, Math.floor(mostProposals / mostNeighbours)));
+    let [count, bytes] = [0, 0];
+    for (const { element = '' } of this.gathered) {
+      if (count === most || bytes >= maxBatchBytes) break;
+      bytes += Buffer.byteLength(element);
+      count++;
+    }
+    return this.gathered.splice(0, count);
   }
 
   private async send(endings: RunEnding[]): Promise<void> {

@@ -1,6 +1,7 @@
 import type { RunMetadata } from '../artifacts/metadata.js';
 import type { StoredRun } from '../artifacts/store.js';
 import type { Ledger, NewRow, SettledRow } from '../ledger/ledger.js';
+import { maxBatchBytes } from '../queue/batches.js';
 import { NotAPoint } from '../space/space.js';
 import type { OneShot } from './oneShot.js';
 import { refuseOther } from './table.js';
@@ -33,11 +34,13 @@ export async function importRuns(
   const imported: Imported = { completed: 0, errors: 0, queued: 0, unreadable: 0, foreign: 0 };
   let settled: SettledRow[] = [];
   let queued: NewRow[] = [];
+  let bytes = 0;
   const write = async () => {
     await command.insist(() => ledger.settle(settled));
     await command.insist(() => ledger.insertQueued(queued));
     settled = [];
     queued = [];
+    bytes = 0;
   };
   for await (const run of bestOfEach(readable(runs))) {
     const { metadata, outPath } = run;
@@ -49,7 +52,8 @@ export async function importRuns(
       imported[outcome === 'completed' ? 'completed' : 'errors']++;
       settled.push(settledRowOf(metadata, outPath));
     }
-    if (settled.length + queued.length >= rowsAtOnce) await write();
+    bytes += JSON.stringify(metadata).length;
+    if (settled.length + queued.length >= rowsAtOnce || bytes >= maxBatchBytes) await write();
   }
   await write();
   // No generation is of this table now: a master rebuilds Redis from it.

@@ -47,8 +47,8 @@ export const guardsOfRedis: readonly Guard[] = [
   {
     guard: 'only an answer moves the number of the next lease on',
     file: 'queue/leases.ts',
-    text: '[prefix, this.number, most, this.settings.leaseMs, mostReports]',
-    without: '[prefix, this.number++, most, this.settings.leaseMs, mostReports]',
+    text: '[prefix, this.number, most, this.settings.leaseMs, mostReports, maxBatchBytes]',
+    without: '[prefix, this.number++, most, this.settings.leaseMs, mostReports, maxBatchBytes]',
     test: 'integration/leases.test.ts > leasing > whose reply was lost is asked for again, and answers the same leases',
   },
   {
@@ -215,6 +215,27 @@ export const guardsOfRedis: readonly Guard[] = [
     text: 'if not expiry or tonumber(expiry) > now then return {} end',
     without: '',
     test: 'integration/batches.test.ts > a batch > whose owner gave a sign of life after it was seen to be silent is not taken over',
+  },
+  {
+    guard: 'a batch has no more than some mebibytes',
+    file: 'queue/lua/take.lua',
+    text: 'while #elements < most and bytes < max_bytes do',
+    without: 'while #elements < most do',
+    test: 'integration/bigResults.test.ts > no more than some mebibytes > are taken at once, and one element at least',
+  },
+  {
+    guard: 'a batch that is taken over has no more than some mebibytes, and nothing of the rest is lost',
+    file: 'queue/lua/takeover.lua',
+    text: `redis.call('ZADD', batches, 0, rest_id)`,
+    without: '',
+    test: 'integration/bigResults.test.ts > no more than some mebibytes > are taken over at once of a batch that an older version left; the rest is taken over next',
+  },
+  {
+    guard: 'a worker reports no more than some mebibytes at once',
+    file: 'roles/finisher.ts',
+    text: 'count === most || bytes >= maxBatchBytes',
+    without: 'count === most',
+    test: 'integration/bigResults.test.ts > no more than some mebibytes > are reported by a worker at once',
   },
   {
     guard: 'a sign of life keeps batches their owner’s',

@@ -65,7 +65,7 @@ export const guardsOfSql: readonly Guard[] = [
   {
     guard: '`settle` is guarded by the attempt',
     file: 'ledger/ledger.ts',
-    text: ` and \${table}.attempts <= \${this.incoming('attempts')}\``,
+    text: ` and \${table}.attempts <= \${writer.incoming('attempts')}\``,
     without: '`',
     test: 'integration/ledger.test.ts > a row in SQLite > knows nothing of older attempts, neither their ends nor that they began',
   },
@@ -133,15 +133,22 @@ export const guardsOfSql: readonly Guard[] = [
     test: 'integration/ledger.test.ts > a row in SQLite > is not written into a table of somebody else, nor is that dropped',
   },
   {
+    guard: 'a statement that the server refuses for its size is split',
+    file: 'ledger/writer.ts',
+    text: 'if (isTooLarge(error)) return this',
+    without: 'if (isTooLarge(error)) return -1;\n      if (rows.length < 0) return this',
+    test: 'integration/bigResults.test.ts > a statement that is refused for its size, whatever the server says that it takes, > is split until each part is taken',
+  },
+  {
     guard: 'no row enters a table that was made anew since, in MySQL',
-    file: 'ledger/ledger.ts',
+    file: 'ledger/writer.ts',
     text: ` union all select 1 \${this.fact('<>', incarnation)}`,
     without: '',
     test: 'integration/ledger.test.ts > a row in MariaDB > is not written into a table that was made anew since',
   },
   {
     guard: 'no row enters a table that was made anew since, in SQLite',
-    file: 'ledger/ledger.ts',
+    file: 'ledger/writer.ts',
     text: `: \`select \${hash} \${this.fact('=', incarnation)}\``,
     without: ': [`select`, hash].join(` `)',
     test: 'integration/ledger.test.ts > a row in SQLite > is not written into a table that was made anew since',
@@ -149,7 +156,7 @@ export const guardsOfSql: readonly Guard[] = [
   {
     guard: 'no news enters a table that was made anew since',
     file: 'ledger/ledger.ts',
-    text: `and exists (select 1 \${this.fact('=', incarnation)})`,
+    text: `and exists (select 1 \${writer.fact('=', incarnation)})`,
     without: '',
     test: 'integration/ledger.test.ts > a row in SQLite > is not written into a table that was made anew since',
   },

@@ -45,9 +45,9 @@ describe('a batch', () => {
   test('whose owner gave a sign of life after it was seen to be silent is not taken over', async () => {
     const { batch, heir, session, keys } = await taken('complete0_sql_Q', 2, 1, 2);
     const heirs = keys.batch('complete0_sql_Q/heir/1');
-    const scriptKeys = [keys.search, keys.batches, keys.taken, keys.batch(batch.id), heirs];
+    const scriptKeys = [keys.search, keys.batches, keys.taken, keys.batch(batch.id), heirs, `${heirs}/rest`];
     const before = await seenIn(session);
-    const args = [batch.id, 'complete0_sql_Q/heir/1', 30_000];
+    const args = [batch.id, 'complete0_sql_Q/heir/1', 'complete0_sql_Q/heir/1/rest', 1000, 30_000];
     expect(await heir.session.unguarded('takeover', scriptKeys, args)).toEqual([]);
     expect(await seenIn(session)).toEqual(before);
   });
