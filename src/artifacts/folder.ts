@@ -3,6 +3,7 @@ import { dirname, join, resolve } from 'node:path';
 import { Readable } from 'node:stream';
 import { MachineFault, messageOf } from '../support/errors.js';
 import { copyFiles, onDisk, openBelow, regularFiles, removeDirectory, statBelow, statOf } from '../support/files.js';
+import { fullDisk } from '../support/machine.js';
 import { OwnFolder } from '../support/ownFolder.js';
 import { metadataFile, parseMetadata } from './metadata.js';
 import {
@@ -44,6 +45,8 @@ export class FolderStore implements ArtifactStore {
       await mkdir(join(this.root, incoming), { recursive: true });
       await this.refuseLinks(incoming);
       await this.halfStored.prepare();
+      const full = await fullDisk(this.root);
+      if (full !== undefined) throw new MachineFault(`${full}: make room, or set artifacts.url`);
     });
   }
 

@@ -8,7 +8,7 @@ import type { OwnFolder } from '../support/ownFolder.js';
 import { orStopped } from '../support/patience.js';
 import type { Member } from './member.js';
 
-const maxFailedPoints = 3;
+const maxFaults = 3;
 const probesALease = 6;
 const longestProbeMs = 300_000;
 const glanceMs = 1000;
@@ -17,9 +17,10 @@ const glanceMs = 1000;
  * Where a worker waits while its machine cannot run points (no Docker, no disk, no image): it says so, takes no points, and
  * probes again with backoff. After a fault in a run the machine is probed: one that fails the probe is paused at once and the
  * point pays nothing; on one that passes, the fault goes with the point, and only faults of different points in a row pause it.
+ * A fault from before a run began is never the point's.
  */
 export class Bench {
-  /** Hashes of the points whose runs met faults of this machine since a run last ended. */
+  /** The faults of this machine since a run last ended, by the hashes of their points; each fault from before a run by itself. */
   private failed = new Set<string>();
   private reason = '';
   /** It failed the probe after a fault. */
@@ -60,16 +61,16 @@ export class Bench {
 
   /** Waits while this worker is benched. */
   async free(): Promise<void> {
-    if (this.failed.size < maxFailedPoints && !this.unfit) return;
+    if (this.failed.size < maxFaults && !this.unfit) return;
     const { member } = this;
-    const after = this.unfit ? 'a fault and a failed probe' : `faults of ${this.failed.size} points in a row`;
+    const after = this.unfit ? 'a fault and a failed probe' : `${this.failed.size} faults of this machine in a row`;
     member.facts.benched = this.reason;
     member.log.error(`benched after ${after}: ${this.reason}`);
     await this.sit();
     await this.ready();
     this.unfit = false;
-    // A fault of one more point, and it is benched again.
-    this.failed = new Set([...this.failed].slice(1 - maxFailedPoints));
+    // A fault of one more point, and it is paused again.
+    this.failed = new Set([...this.failed].slice(1 - maxFaults));
   }
 
   private async prepare(): Promise<void> {
@@ -92,10 +93,15 @@ export class Bench {
   }
 
   /** Counts a fault in the run of a point. Answers whether the machine is sound all the same: then the fault goes with the point. */
-  async faulted(hash: string, reason: string): Promise<boolean> {
+  async faulted(hash: string, reason: string, beforeRun = false): Promise<boolean> {
     const { log, stop } = this.member;
-    this.failed.add(hash);
     this.reason = reason;
+    if (beforeRun) {
+      this.failed.add(`fault ${this.failed.size}`);
+      log.warn(`this machine could not begin a run, the point goes back: ${reason}`);
+      return false;
+    }
+    this.failed.add(hash);
     this.probing ??= this.probe().finally(() => {
       this.probing = undefined;
     });

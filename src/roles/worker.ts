@@ -296,14 +296,14 @@ export class WorkerRole {
     }
     if (error instanceof Stopped) return this.giveBack([lease]);
     if (!(error instanceof MachineFault)) this.member.log.error(error, 'an error of this program');
-    await this.faulted(lease, messageOf(error));
+    await this.faulted(lease, messageOf(error), error instanceof MachineFault && error.beforeRun);
   }
 
   /** A fault of this machine costs the point nothing; where the machine is sound, it counts as a loss of the point. */
-  private async faulted(lease: Lease, fault: string): Promise<void> {
+  private async faulted(lease: Lease, fault: string, beforeRun: boolean): Promise<void> {
     const { search, session, log } = this.member;
     const { point, facts } = decodeTravel(lease.element, search.space);
-    if (!(await this.bench.faulted(point.hash, fault))) return this.giveBack([lease]);
+    if (!(await this.bench.faulted(point.hash, fault, beforeRun))) return this.giveBack([lease]);
     const ending = afterLoss(point, facts, lease, { worker: session.owner, fault }, search.losses);
     const next = ending.arrival === 'main_Q' ? 'it is queued again' : 'it is an error now, of kind poison';
     log.warn(

@@ -1,3 +1,4 @@
+import { MachineFault } from '../support/errors.js';
 import type { Cell } from './sandbox.js';
 
 /** A cell as its sandbox keeps it. */
@@ -22,7 +23,7 @@ export class Slots {
   constructor(private readonly make: (slot: number) => Promise<KeptCell>) {}
 
   async use<T>(slot: number, work: (cell: Cell) => Promise<T>): Promise<T> {
-    const cell = await this.cellFor(slot);
+    const cell = await this.cellFor(slot).catch(beforeRun);
     let value: T;
     try {
       value = await work(cell);
@@ -76,4 +77,10 @@ export class Slots {
     this.fault = undefined;
     if (fault !== undefined) throw fault;
   }
+}
+
+/** Without a cell no program begins: such a fault is not of the point that was to run. */
+function beforeRun(error: unknown): never {
+  if (error instanceof MachineFault) error.beforeRun = true;
+  throw error;
 }

@@ -35,6 +35,8 @@ export class Refused extends Unavailable {
 /** This machine cannot run any point (no Docker, no disk, no image): says nothing about the point, costs it no attempt. */
 export class MachineFault extends Error {
   override name = 'MachineFault';
+  /** Set where the run of a point had no part in it: its program had not begun. */
+  beforeRun = false;
 }
 
 /** What a run left cannot be kept, for its names, its size or its number: says something about its point, as a failed run does. */

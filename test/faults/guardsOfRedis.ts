@@ -588,7 +588,7 @@ export const guardsOfRedis: readonly Guard[] = [
   {
     guard: 'a machine that cannot run points takes none',
     file: 'roles/bench.ts',
-    text: 'if (this.failed.size < maxFailedPoints && !this.unfit) return;',
+    text: 'if (this.failed.size < maxFaults && !this.unfit) return;',
     without: 'if (this.failed.size >= 0) return;',
     test: 'integration/blame.test.ts > a machine that failed runs > of three points in a row takes no more',
   },
@@ -605,6 +605,13 @@ export const guardsOfRedis: readonly Guard[] = [
     text: '    this.failed.clear();\n',
     without: '',
     test: 'integration/blame.test.ts > a machine that failed runs > is told from one on which a run went well between',
+  },
+  {
+    guard: 'a fault from before a run is not held against the point',
+    file: 'roles/bench.ts',
+    text: 'if (beforeRun) {',
+    without: 'if (hash === "") {',
+    test: 'integration/blame.test.ts > a machine that failed runs > takes no more after three faults from before a run, of one point too, and none is the point’s',
   },
   {
     guard: 'a fault of a machine that fails its probe is not held against the point',
@@ -626,7 +633,7 @@ export const guardsOfRedis: readonly Guard[] = [
   {
     guard: 'a fault of the machine is held against the machine',
     file: 'roles/worker.ts',
-    text: 'if (!(await this.bench.faulted(point.hash, fault))) return this.giveBack([lease]);',
+    text: 'if (!(await this.bench.faulted(point.hash, fault, beforeRun))) return this.giveBack([lease]);',
     without: '',
     test: 'integration/oddWorkers.test.ts > a worker > whose machine fails every run and the probe pauses itself and says so, and no point pays for it',
     built: true,

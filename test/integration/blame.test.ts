@@ -190,6 +190,13 @@ describe('a machine that failed runs', () => {
     expect(paused).toBe('no Docker');
   });
 
+  test('takes no more after three faults from before a run, of one point too, and none is the point’s', async () => {
+    const paused = await pausedAfter(async (bench) => {
+      for (let count = 0; count < 3; count++) expect(await bench.faulted('a', 'no space', true)).toBe(false);
+    });
+    expect(paused).toBe('no space');
+  });
+
   test('is probed once for several runs that fail together', async () => {
     const prepare = vi.fn(async () => undefined);
     await pausedAfter((bench) => Promise.all(['a', 'b'].map((point) => bench.faulted(point, 'no disk'))), prepare);

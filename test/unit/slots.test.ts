@@ -54,6 +54,22 @@ describe('the slots of a sandbox', () => {
     expect(await of.use(1, runs)).toBe('outcome');
   });
 
+  it.each([
+    [
+      'without a cell',
+      true,
+      async (engine: { away: boolean }, of: Slots) => {
+        engine.away = true;
+        await of.use(0, runs);
+        return of.use(0, runs);
+      },
+    ],
+    ['the run itself', false, (_: unknown, of: Slots) => of.use(0, () => Promise.reject(new MachineFault('no disk')))],
+  ])('tell whether a fault came before the run: %s', async (_, beforeRun, act) => {
+    const { engine, slots: of } = slots();
+    await expect(act(engine, of)).rejects.toMatchObject({ name: 'MachineFault', beforeRun });
+  });
+
   it('replace a cell that ended while nobody used it', async () => {
     const { made, slots: of } = slots();
     await of.use(0, runs);
