@@ -1,4 +1,5 @@
 import yargs, { type Argv } from 'yargs';
+import { hideSecrets } from '../support/environment.js';
 import { KillSwitchOn, MachineFault, messageOf, Unavailable, UsageError } from '../support/errors.js';
 import { withoutPasswords } from '../support/secrets.js';
 import { Stopped } from '../support/stop.js';
@@ -31,6 +32,7 @@ const commands: Record<string, () => Promise<Command>> = {
 
 /** Runs one command line: `atmos-fleet <role> [options]`. */
 export async function main(args: readonly string[]): Promise<void> {
+  hideSecrets();
   endWithOutput();
   process.on('uncaughtException', (error) => process.exit(exitStatusOf(error)));
   let cli = yargs([...args])

@@ -1,10 +1,11 @@
-import { type ChildProcessByStdio, spawn } from 'node:child_process';
+import { type ChildProcessByStdio, execFile, spawn } from 'node:child_process';
 import { constants as fileConstants } from 'node:fs';
 import { access, chown, cp, lchown, mkdir, stat } from 'node:fs/promises';
 import { constants, tmpdir } from 'node:os';
 import { basename, isAbsolute, join } from 'node:path';
 import type { Readable } from 'node:stream';
 import { setTimeout as delay } from 'node:timers/promises';
+import { promisify } from 'node:util';
 import { MachineFault, messageOf, UsageError } from '../support/errors.js';
 import {
   copyFiles,
@@ -36,6 +37,7 @@ import { type KeptCell, Slots } from './slots.js';
 import { Watch } from './watch.js';
 
 const closeMilliseconds = 1000;
+const enterMilliseconds = 10_000;
 /** Cleaners of temporary folders go by the age of single files: a checkout that nobody used for longer is in doubt. */
 const idleMilliseconds = 43_200_000;
 /** Links are copied as they stand: resolved, a relative one would lead back into the original. */
@@ -77,6 +79,7 @@ export class LocalSandbox implements Sandbox {
     const own = await this.folder.prepare((left) => killCellsIn(left, basename(left)));
     const full = await onDisk(`preparing ${own}`, () => fullDisk(own));
     if (full !== undefined) throw new MachineFault(`${full}: make room, or set simulator.sandbox.scratch`);
+    if (this.user) await seeThatItEnters(this.user, own);
     if (this.checkout !== undefined && !(await isDirectory(this.checkout))) {
       throw new MachineFault(
         `There is no directory ${this.checkout} here: install the simulator, or set sandbox.directory`,
@@ -302,6 +305,14 @@ async function findProgram(program: string, directory: string): Promise<void> {
     }
   }
   throw reason;
+}
+
+async function seeThatItEnters(user: User, folder: string): Promise<void> {
+  const options = { ...user, cwd: '/', timeout: enterMilliseconds };
+  await promisify(execFile)('/bin/sh', ['-c', 'cd "$0"', folder], options).catch(() => {
+    const advice = 'every folder above needs the right x for it, see simulator.sandbox.scratch';
+    throw new MachineFault(`simulator.sandbox.user: user ${user.uid} cannot enter ${folder}: ${advice}`);
+  });
 }
 
 function userOf(text: string): User {
