@@ -1,4 +1,4 @@
-import { chmod, readdir, readFile, rm, stat, writeFile } from 'node:fs/promises';
+import { chmod, readdir, readFile, rename, stat, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { describe, expect, it, onTestFinished, vi } from 'vitest';
 import { createSimulator } from '../../src/simulators/index.js';
@@ -152,11 +152,12 @@ describe('a run that failed in the sandbox local', () => {
 describe('the sandbox local', () => {
   it('makes its folders again where a cleaner of temporary folders removed them', async () => {
     const { run, scratch } = await scripted(done);
+    const taken = await temporaryDirectory();
     for (let round = 0; round < 3; round++) {
       expect(await run()).toMatchObject({ kind: 'completed' });
-      for (const name of await readdir(scratch)) await rm(join(scratch, name), { recursive: true });
+      for (const name of await readdir(scratch)) await rename(join(scratch, name), join(taken, name));
+      expect(await readdir(scratch)).toEqual([]);
     }
-    for (const name of await readdir(scratch)) expect(name).toBe('gone');
   });
 
   it('blames the machine, and goes on, where no more files can be opened or processes be started', async () => {

@@ -44,6 +44,7 @@ function cellWith(engine: Partial<Docker.Container>): DockerCell {
     image: 'model',
     memory: 2 ** 26,
     limits: { outputBytes: 2 ** 30, outputFiles: 1000 },
+    disk: '/nowhere',
   };
   return new DockerCell(container, new PassThrough(), options);
 }

@@ -2,6 +2,7 @@ import { type Duplex, PassThrough, type Readable } from 'node:stream';
 import { setTimeout as delay } from 'node:timers/promises';
 import type Docker from 'dockerode';
 import { MachineFault } from '../../support/errors.js';
+import { fullDisk } from '../../support/machine.js';
 import type { OutputLimits } from '../output.js';
 import {
   type Command,
@@ -65,6 +66,8 @@ export interface CellOptions {
   /** Bytes, for messages. */
   memory: number;
   limits: OutputLimits;
+  /** Where the engine keeps its files. */
+  disk: string;
 }
 
 /** One container. It lives no longer than `lifeline`, the connection that feeds its own process. */
@@ -99,6 +102,8 @@ export class DockerCell implements KeptCell {
 
   async failed(): Promise<void> {
     this.discard();
+    const full = await fullDiskOf(this.options.disk);
+    if (full !== undefined) throw new MachineFault(`A run failed, and may not be why: ${full}`);
   }
 
   async isIntact(): Promise<boolean> {
@@ -239,6 +244,11 @@ export class DockerCell implements KeptCell {
       this.lifeline.destroy();
     }
   }
+}
+
+/** As `fullDisk`, of an engine that may be on another machine, of whose disk nothing is known here. */
+export function fullDiskOf(folder: string): Promise<string | undefined> {
+  return fullDisk(folder).catch(() => undefined);
 }
 
 /** Removes a container with all it holds, and waits until it is gone; one that is gone, or going, is no error. */

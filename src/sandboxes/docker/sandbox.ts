@@ -1,10 +1,11 @@
 import type { Duplex } from 'node:stream';
 import type Docker from 'dockerode';
+import { MachineFault } from '../../support/errors.js';
 import { hasEnded, thisProcess } from '../../support/owner.js';
 import type { OutputLimits } from '../output.js';
 import type { Cell, Sandbox } from '../sandbox.js';
 import { type KeptCell, Slots } from '../slots.js';
-import { DockerCell, removeContainer } from './cell.js';
+import { DockerCell, fullDiskOf, removeContainer } from './cell.js';
 import { ask, connect } from './engine.js';
 import { type Image, inspect, obtain, type PullPolicy, scratchDirectory } from './image.js';
 
@@ -40,6 +41,8 @@ export class DockerSandbox implements Sandbox {
   private readonly slots = new Slots(() => this.make());
   private connected: Docker | undefined;
   private image: Image | undefined;
+  /** Where the engine keeps its files. */
+  private disk = '';
 
   /** `checkout`: the directory of the image that runs work in; its root is then writable, and dies with the container. */
   constructor(
@@ -50,6 +53,10 @@ export class DockerSandbox implements Sandbox {
 
   async prepare(signal?: AbortSignal): Promise<void> {
     await ask('greeting the engine', () => this.engine.ping());
+    const { DockerRootDir } = await ask('asking about the engine', () => this.engine.info());
+    this.disk = DockerRootDir;
+    const full = await fullDiskOf(DockerRootDir);
+    if (full !== undefined) throw new MachineFault(`${full}: make room for Docker`);
     await this.removeLeftovers();
     const { image, pull } = this.options;
     if (!this.image || !(await inspect(this.engine, this.image.id))) {
@@ -114,6 +121,7 @@ export class DockerSandbox implements Sandbox {
         image,
         memory,
         limits: this.options,
+        disk: this.disk,
       });
     } catch (error) {
       await removeContainer(container).catch(() => {});
