@@ -110,7 +110,7 @@ async function main(): Promise<void> {
       shown(page, () => page.getByLabel('Colour', { exact: true }).selectOption(colours[round % 3] as string))(),
     atRest(page),
   );
-  await page.getByLabel('Show as').selectOption('dots');
+  await page.getByLabel('Show as').selectOption('circles');
   await repeated(
     'page: another slice of points, until it is drawn',
     (round) => shown(page, () => page.getByLabel('H2O from').selectOption(choices[round] as string))(),

@@ -17,7 +17,10 @@ export class BucketServer {
   readonly objects = new Map<string, Buffer>();
   /** Answers a request in the server's place, or cuts its connection after so many bytes; undefined: the server answers. */
   disturb: (request: IncomingMessage, url: URL) => Answer | { cutAfter: number } | undefined = () => undefined;
+  /** What is allowed in the whole bucket. */
   permissions = ['create', 'get', 'list', 'delete'].map((verb) => `storage.objects.${verb}`);
+  /** A folder in which all is allowed, e.g. `prefix/`. */
+  ownFolder: string | undefined;
   private readonly uploads = new Map<string, { name: string; content: Buffer }>();
   private readonly server: Server;
 
@@ -61,6 +64,12 @@ export class BucketServer {
   private answer({ method, headers }: IncomingMessage, url: URL, body: Buffer): Answer {
     const [, upload, bucket, rest = ''] = /^(\/upload)?(?:\/storage\/v1)?\/b\/([^/]+)\/(.*)$/.exec(url.pathname) ?? [];
     if (bucket !== this.bucket) return missing(`The bucket ${bucket} does not exist.`);
+    if (rest !== 'iam/testPermissions' && !url.searchParams.has('upload_id')) {
+      const verb = upload ? 'create' : rest === 'o' ? 'list' : method === 'DELETE' ? 'delete' : 'get';
+      const name =
+        url.searchParams.get(rest === 'o' && !upload ? 'prefix' : 'name') ?? decodeURIComponent(rest.slice(2));
+      if (!this.allows(verb, name)) return refusal(403, `storage.objects.${verb} is denied`);
+    }
     if (upload)
       return method === 'POST'
         ? this.startUpload(url, headers['content-type'] ?? '', body)
@@ -74,6 +83,11 @@ export class BucketServer {
     if (method === 'DELETE') return { status: 204 };
     if (url.searchParams.get('alt') !== 'media') return { status: 200, body: this.describe(name) };
     return { status: 200, headers: { 'x-goog-hash': `crc32c=${crc32c(content)}` }, body: content };
+  }
+
+  private allows(verb: string, name: string): boolean {
+    const isOwn = this.ownFolder !== undefined && name.startsWith(this.ownFolder);
+    return isOwn || this.permissions.includes(`storage.objects.${verb}`);
   }
 
   private startUpload(url: URL, contentType: string, body: Buffer): Answer {
@@ -131,13 +145,14 @@ export class BucketServer {
 }
 
 async function firstBytes(request: IncomingMessage, count: number): Promise<Buffer> {
-  let content = Buffer.of();
-  while (content.length < count) {
-    const [piece] = await once(request, 'data');
-    content = Buffer.concat([content, piece]);
+  const pieces: Buffer[] = [];
+  for (let bytes = 0; bytes < count; ) {
+    const [piece] = (await once(request, 'data')) as [Buffer];
+    pieces.push(piece);
+    bytes += piece.length;
   }
   request.pause();
-  return content.subarray(0, count);
+  return Buffer.concat(pieces).subarray(0, count);
 }
 
 export function refusal(status: number, message: string): Answer {
