@@ -201,7 +201,7 @@ export const guardsOfSql: readonly Guard[] = [
     guard: 'a master rebuilds a Redis that restarted',
     file: 'roles/keeper.ts',
     text: 'if (trouble !== undefined) return trouble;',
-    without: ')) return undefined;',
+    without: 'if (trouble === recorded) return trouble;',
     test: 'integration/keeper.test.ts > a master rebuilds a Redis > that was restarted, though it has all that it had',
   },
   {
