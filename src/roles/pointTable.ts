@@ -93,53 +93,60 @@ export class PointSet {
   }
 }
 
-/** What is known of a row, as bits of its last word. */
-export const is = { stable: 1, root: 2, proposed: 4, linked: 8, sound: 16 } as const;
-const factBits = 5;
-const unknownDepth = 2 ** (32 - factBits) - 1;
-/** The largest depth that a row can have here. */
-export const deepest = unknownDepth - 1;
+/**
+ * What is known of a row, as bits of its last word. Linked: its parent's place is known. Reached: a chain of stable points leads to
+ * it from a root. Visited: whether its own chain does was looked at.
+ */
+export const is = { stable: 1, root: 2, proposed: 4, linked: 8, sound: 16, reached: 32, visited: 64 } as const;
 
 const parentWords = 3;
 
 /**
- * The rows of a ledger, 32 bytes a place and 46 a row: the point's mark, 96 bits of its parent's hash, its depth, and what is
- * known of it.
+ * The rows of a ledger, 32 bytes a place and 46 a row: the point's mark, 96 bits of its parent's hash or the parent's place, and what
+ * is known of it.
  */
 export class PointTable extends PointSet {
   constructor(expected: number) {
     super(expected, wordsAMark + parentWords + 1);
   }
 
-  /** Writes what a row says. A depth that is undefined could not be read: no other is at odds with it. */
-  set(row: number, facts: number, depth: number | undefined, parent: Int32Array | undefined): void {
+  /** Writes what a row says. */
+  set(row: number, facts: number, parent: Int32Array | undefined): void {
     for (let word = 0; word < parentWords; word++) this.words[row + wordsAMark + word] = parent?.[word] ?? 0;
-    this.words[row + wordsAMark + parentWords] = ((depth ?? unknownDepth) << factBits) | facts;
+    this.words[row + wordsAMark + parentWords] = facts;
   }
 
   has(row: number, facts: number): boolean {
-    return (this.last(row) & facts) === facts;
+    return (this.facts(row) & facts) === facts;
   }
 
   note(row: number, facts: number): void {
-    this.words[row + wordsAMark + parentWords] = this.last(row) | facts;
+    this.words[row + wordsAMark + parentWords] = this.facts(row) | facts;
   }
 
-  /** Whether a row names this hash as its parent's. */
+  forget(row: number, facts: number): void {
+    this.words[row + wordsAMark + parentWords] = this.facts(row) & ~facts;
+  }
+
+  /** Whether a row that is not linked names this hash as its parent's. */
   isChildOf(row: number, parent: Int32Array): boolean {
     const { words } = this;
     const at = row + wordsAMark;
     return words[at] === parent[0] && words[at + 1] === parent[1] && words[at + 2] === parent[2];
   }
 
-  /** Whether a row is one step deeper than another, as far as the depths could be read. */
-  isBelow(row: number, above: number): boolean {
-    const own = this.last(row) >>> factBits;
-    const its = this.last(above) >>> factBits;
-    return own === unknownDepth || its === unknownDepth || own === its + 1;
+  /** Keeps the place of a row's parent, instead of its hash. Places stay as they are as long as none is added. */
+  link(row: number, parent: number): void {
+    this.words[row + wordsAMark] = parent;
+    this.note(row, is.linked);
   }
 
-  private last(row: number): number {
+  /** The place of a linked row's parent; −1 of another row. */
+  parentOf(row: number): number {
+    return this.has(row, is.linked) ? (this.words[row + wordsAMark] as number) : -1;
+  }
+
+  private facts(row: number): number {
     return this.words[row + wordsAMark + parentWords] as number;
   }
 }

@@ -3,7 +3,6 @@ import { longestCode } from '../ledger/schema.js';
 import { formatNumber } from '../space/decimal.js';
 import { NotAPoint, type Point, type Space } from '../space/space.js';
 import { oneLine } from '../support/text.js';
-import { deepest } from './pointTable.js';
 
 /** What may be wrong with a point of the ledger. */
 export type ProblemKind =
@@ -44,6 +43,8 @@ export interface CheckedRow {
   faults: Problem[];
 }
 
+/** The largest depth that is believed. */
+const deepest = 2 ** 27 - 2;
 const longestShown = 60;
 const isHash = /^[0-9a-f]{32}$/;
 
@@ -66,6 +67,8 @@ export function checkRow(row: RawRow, space: Space): CheckedRow {
   const previous = row.previous_hash;
   if (previous === null || (typeof previous === 'string' && isHash.test(previous))) checked.previous = previous;
   else fault('malformed', `the previous_hash is ${shown(previous)}, wants 32 hex characters or null`);
+  if (previous === null && (checked.depth ?? 0) > 0)
+    fault('malformed', `it has no parent, yet its depth is ${shown(row.depth)}`);
   return checked;
 }
 

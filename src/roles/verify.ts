@@ -34,9 +34,10 @@ export interface Progress {
 const missingToldApart = 1_000_000;
 
 /**
- * Computes from SQL alone whether a search is complete, and names each problem. Three passes: each row by itself; what
- * each stable row proposes; and, only if something is wrong with how the rows hang together, their names. That each row
- * but the roots is one step deeper than the stable row that proposed it is proof of the whole chain to a root.
+ * Computes from SQL alone whether a search is complete, and names each problem. A pass over each row by itself, and one over what
+ * each stable row proposes. Then the parents that the rows name make chains: where they lead to a root, all is proven. Where they
+ * do not (SQL lost rows, and what led to a point is another one now), any stable neighbour will do that a chain leads to: passes
+ * over the stable rows go on as long as they reach more. A last one names what is still without a chain.
  */
 export async function verify(
   ledger: Ledger,
@@ -91,6 +92,7 @@ class Verification {
   async verdict(): Promise<Verdict> {
     await this.checkRows();
     await this.followNeighbours();
+    await this.reachAll();
     if (this.anyUnexplained()) await this.nameUnexplained();
     const { found, problems } = this;
     const wrong = Object.values(problems).some((count) => count > 0);
@@ -129,40 +131,81 @@ class Verification {
     const before = table.size;
     const row = table.add(markOf(point, this.mark));
     if (table.size === before && (!sound || table.has(row, is.sound))) return !sound;
-    const isRoot = previous === null && (depth === 0 || depth === undefined);
-    // A parent that cannot be read is named already.
-    const facts =
-      (end === 'stable' ? is.stable : 0) |
-      (isRoot ? is.root : 0) |
-      (previous === undefined ? is.linked : 0) |
-      (sound ? is.sound : 0);
-    table.set(row, facts, depth, typeof previous === 'string' ? wordsOf(previous) : undefined);
+    // The start is a root, whatever its row says: where SQL lost that, a neighbour led to it again.
+    const isRoot = (previous === null && (depth === 0 || depth === undefined)) || point.hash === this.space.start.hash;
+    const facts = (end === 'stable' ? is.stable : 0) | (isRoot ? is.root | is.reached : 0) | (sound ? is.sound : 0);
+    table.set(row, facts, typeof previous === 'string' ? wordsOf(previous) : undefined);
     return true;
   }
 
-  /** Pass 2: what the stable rows of pass 1 propose must have rows, and names the one that proposed it first. */
+  /** Pass 2: what the stable rows of pass 1 propose must have rows, and may name the one that proposed it first. */
   private async followNeighbours(): Promise<void> {
+    const { table } = this;
+    await this.eachStable((parent, point) => {
+      const hash = wordsOf(point.hash);
+      for (const neighbour of this.space.neighbours(point)) {
+        const child = table.find(markOf(neighbour, this.mark));
+        if (child < 0) {
+          this.miss(neighbour, point);
+          continue;
+        }
+        table.note(child, is.proposed);
+        if (!table.has(child, is.linked) && table.isChildOf(child, hash)) table.link(child, parent);
+      }
+    });
+  }
+
+  /** Further passes: a point is reached by way of any stable neighbour that is. */
+  private async reachAll(): Promise<void> {
+    const { table, found, progress } = this;
+    for (let more = this.followChains(); more; ) {
+      progress.total += found.stable;
+      more = false;
+      await this.eachStable((parent, point) => {
+        if (!table.has(parent, is.reached)) return;
+        for (const neighbour of this.space.neighbours(point)) {
+          const child = table.find(markOf(neighbour, this.mark));
+          if (child < 0 || table.has(child, is.reached)) continue;
+          table.note(child, is.reached);
+          more = true;
+        }
+      });
+      more = more && this.followChains();
+    }
+  }
+
+  /** Reaches what hangs on rows that are reached. Answers whether a point is left that a stable one proposed. */
+  private followChains(): boolean {
+    const { table } = this;
+    for (const row of table.members()) table.forget(row, is.visited);
+    let left = false;
+    for (const row of table.members()) {
+      let end = row;
+      while (end >= 0 && !table.has(end, is.reached) && !table.has(end, is.visited)) {
+        table.note(end, is.visited);
+        end = table.parentOf(end);
+      }
+      if (end >= 0 && table.has(end, is.reached)) {
+        for (let next = row; !table.has(next, is.reached); next = table.parentOf(next)) table.note(next, is.reached);
+      } else if (table.has(row, is.proposed)) {
+        left = true;
+      }
+    }
+    return left;
+  }
+
+  /** The rows that were stable when all were read, each with its place. */
+  private async eachStable(visit: (row: number, point: Point) => void): Promise<void> {
     const { space, table, mark } = this;
     for await (const rows of this.ledger.rawRows({ state: 'completed', stable: true })) {
       for (const row of rows) {
         const point = pointOf(row.code, space);
         const parent = point ? table.find(markOf(point, mark)) : -1;
         if (!point || parent < 0 || !table.has(parent, is.stable)) continue;
-        const hash = wordsOf(point.hash);
-        for (const neighbour of space.neighbours(point)) {
-          const child = table.find(markOf(neighbour, mark));
-          if (child < 0) this.miss(neighbour, point);
-          else this.propose(child, parent, hash);
-        }
+        visit(parent, point);
       }
       this.advance(rows.length);
     }
-  }
-
-  private propose(child: number, parent: number, hash: Int32Array): void {
-    const { table } = this;
-    const isParent = table.isChildOf(child, hash) && table.isBelow(child, parent);
-    table.note(child, isParent ? is.proposed | is.linked : is.proposed);
   }
 
   /** A neighbour without a row, told once. Its mark is the last that was computed. */
@@ -191,40 +234,30 @@ class Verification {
   }
 
   private isOrphaned(row: number): boolean {
-    return !this.table.has(row, is.root) && !this.table.has(row, is.linked);
+    return !this.table.has(row, is.reached);
   }
 
   private isExtra(row: number): boolean {
     return !this.table.has(row, is.root) && !this.table.has(row, is.proposed);
   }
 
-  /** Pass 3: the rows that no stable parent explains. */
+  /** The last pass: the rows that no stable parent explains. */
   private async nameUnexplained(): Promise<void> {
     this.progress.total += this.found.rows;
     for await (const rows of this.ledger.rawRows()) {
-      const orphans: { names: Pick<Problem, 'hash' | 'code'>; checked: CheckedRow }[] = [];
       for (const row of rows) {
-        const checked = checkRow(row, this.space);
-        const at = checked.point ? this.table.find(markOf(checked.point, this.mark)) : -1;
+        const point = pointOf(row.code, this.space);
+        const at = point ? this.table.find(markOf(point, this.mark)) : -1;
         if (at < 0) continue;
         const names = namesOf(row);
         if (this.isExtra(at)) {
           this.tell({ kind: 'extra', ...names, text: 'it is no root, and no neighbour of any stable point' });
         }
-        if (this.isOrphaned(at)) orphans.push({ names, checked });
+        if (this.isOrphaned(at)) {
+          this.tell({ kind: 'orphaned', ...names, text: 'no chain of stable neighbours leads to it from a root' });
+        }
       }
-      await this.nameOrphans(orphans);
       this.advance(rows.length);
-    }
-  }
-
-  private async nameOrphans(
-    orphans: readonly { names: Pick<Problem, 'hash' | 'code'>; checked: CheckedRow }[],
-  ): Promise<void> {
-    const hashes = [...new Set(orphans.flatMap(({ checked }) => checked.previous ?? []))];
-    const parents = new Map((await this.ledger.findRaw(hashes)).map((row) => [row.hash, checkRow(row, this.space)]));
-    for (const { names, checked } of orphans) {
-      this.tell({ kind: 'orphaned', ...names, text: lackOf(checked, parents.get(checked.previous), this.space) });
     }
   }
 
@@ -237,17 +270,4 @@ class Verification {
     this.progress.read += rows;
     this.onProgress({ ...this.progress });
   }
-}
-
-/** Why a row hangs on no stable parent. */
-function lackOf({ point, previous, depth }: CheckedRow, parent: CheckedRow | undefined, space: Space): string {
-  if (previous === null) return `it has no parent, yet its depth is ${depth}`;
-  if (!parent) return `its parent ${previous} has no row`;
-  if (!parent.point || !parent.sound) return `the row of its parent ${previous} holds no point of that hash`;
-  if (parent.end !== 'stable') return `its parent ${previous} is not stable`;
-  const isNeighbour = space.neighbours(parent.point).some(({ code }) => code === point?.code);
-  if (!isNeighbour) return `it is no neighbour of its parent ${previous}`;
-  if (depth !== (parent.depth ?? 0) + 1)
-    return `its depth is ${depth}, but its parent's, ${previous}, is ${parent.depth}`;
-  return `its parent ${previous} was not stable yet when its row was read`;
 }

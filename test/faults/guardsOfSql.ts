@@ -36,6 +36,7 @@ const counted: [script: string, count: string, test: string][] = [
   ['requeue', `'admitted', #ARGV - 1`, 'a look > names what is short when main_Q is lost'],
 ];
 
+const lostTests = 'integration/verify.test.ts > after SQL lost rows, whose points ran again, >';
 const rowTests = 'integration/verify.test.ts > a row is named >';
 
 /** Each guard of the ledger, of what a master makes of it, and of `verify`, with the test that misses it. */
@@ -514,32 +515,39 @@ export const guardsOfSql: readonly Guard[] = [
     test: `${rowTests} beside which another has its code, entered as number 1000`,
   },
   {
-    guard: 'verify: each row hangs on a neighbour that names it',
+    guard: 'verify: each row has a chain of stable neighbours to a root, and a circle is none',
     file: 'roles/verify.ts',
-    text: 'table.isChildOf(child, hash) && table.isBelow(child, parent)',
-    without: 'table.isBelow(child, parent)',
-    test: `${rowTests} orphaned whose parent has no row`,
+    text: 'return !this.table.has(row, is.reached);',
+    without: 'return !this.table.has(row, is.reached) && !this.table.has(row, is.linked);',
+    test: `${rowTests} orphaned of an island that no root leads to`,
   },
   {
-    guard: 'verify: each row is one step deeper than its parent, so that no circle is a chain',
+    guard: 'verify: where the parents that rows name make no chain, any stable neighbour does',
     file: 'roles/verify.ts',
-    text: 'table.isChildOf(child, hash) && table.isBelow(child, parent)',
-    without: 'table.isChildOf(child, hash)',
-    test: `${rowTests} orphaned at the shore of an island that no root leads to`,
+    text: '    await this.reachAll();',
+    without: '    this.followChains();',
+    test: `${lostTests} a row that a point led to by way of a child of its own is no orphan, nor are its children`,
+  },
+  {
+    guard: 'verify: only who is reached leads on',
+    file: 'roles/verify.ts',
+    text: 'if (!table.has(parent, is.reached)) return;',
+    without: '',
+    test: `${rowTests} orphaned of an island that no root leads to`,
+  },
+  {
+    guard: 'verify: the start is a root, whatever led to it again',
+    file: 'roles/verify.ts',
+    text: ' || point.hash === this.space.start.hash',
+    without: '',
+    test: `${lostTests} a row that a point led to the start too is no orphan, nor are its children`,
   },
   {
     guard: 'verify: a row without a parent is a root only where a search begins',
-    file: 'roles/verify.ts',
-    text: 'const isRoot = previous === null && (depth === 0 || depth === undefined);',
-    without: 'const isRoot = previous === null;',
-    test: `${rowTests} orphaned whose parent is absent below the first step`,
-  },
-  {
-    guard: 'verify: each row has a chain of stable parents to a root',
-    file: 'roles/verify.ts',
-    text: 'if (this.isOrphaned(at)) orphans.push({ names, checked });',
-    without: '',
-    test: `${rowTests} orphaned whose parent is as deep`,
+    file: 'roles/rowCheck.ts',
+    text: 'if (previous === null && (checked.depth ?? 0) > 0)',
+    without: 'if (previous === undefined)',
+    test: `${rowTests} without a parent below the first step`,
   },
   {
     guard: 'verify: no row is extra',

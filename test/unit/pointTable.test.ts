@@ -53,7 +53,7 @@ describe('the table of rows', () => {
     const table = new PointTable(1);
     const points = Array.from({ length: 500 }, (_, at) => pointAt(at % 40, Math.floor(at / 40)));
     for (const [depth, point] of points.entries()) {
-      table.set(table.add(markAt(point)), depth % 2 ? is.stable : is.root, depth, depth % 3 ? parent : undefined);
+      table.set(table.add(markAt(point)), depth % 2 ? is.stable : is.root, depth % 3 ? parent : undefined);
     }
     expect(table.size).toBe(points.length);
     const rows = points.map((point) => table.find(markAt(point)));
@@ -61,34 +61,33 @@ describe('the table of rows', () => {
       expect(table.has(row, is.stable)).toBe(depth % 2 === 1);
       expect(table.has(row, is.root)).toBe(depth % 2 === 0);
       expect(table.isChildOf(row, parent)).toBe(depth % 3 > 0);
-      expect(table.isBelow(row, rows[0] as number)).toBe(depth === 1);
     }
   });
 
-  test('notes facts beside others, and beside the depth', () => {
+  test('notes facts beside others, and forgets them', () => {
     const table = new PointTable(2);
-    const [row, above] = [table.add(markAt(pointAt(1, 1))), table.add(markAt(pointAt(2, 2)))];
-    table.set(row, is.stable, 2 ** 27 - 2, parent);
-    table.set(above, is.stable, 2 ** 27 - 3, undefined);
-    table.note(row, is.proposed | is.linked);
-    expect(table.has(row, is.stable | is.proposed | is.linked)).toBe(true);
+    const row = table.add(markAt(pointAt(1, 1)));
+    table.set(row, is.stable, parent);
+    table.note(row, is.proposed | is.visited);
+    expect(table.has(row, is.stable | is.proposed | is.visited)).toBe(true);
+    table.forget(row, is.visited);
+    expect([table.has(row, is.visited), table.has(row, is.stable | is.proposed)]).toEqual([false, true]);
     expect(table.has(row, is.root)).toBe(false);
-    expect(table.isBelow(row, above)).toBe(true);
-    expect(table.isBelow(above, row)).toBe(false);
   });
 
-  test('holds no depth against one that could not be read', () => {
+  test('keeps the place of a parent that was found', () => {
     const table = new PointTable(2);
     const [row, above] = [table.add(markAt(pointAt(1, 1))), table.add(markAt(pointAt(2, 2)))];
-    table.set(row, 0, undefined, undefined);
-    table.set(above, 0, 5, undefined);
-    expect([table.isBelow(row, above), table.isBelow(above, row)]).toEqual([true, true]);
+    table.set(row, is.stable, parent);
+    table.set(above, is.stable | is.root, undefined);
+    table.link(row, above);
+    expect([table.parentOf(row), table.parentOf(above), table.has(row, is.stable)]).toEqual([above, -1, true]);
   });
 
   test.each([0, 1, 2])('tells hashes apart that differ in word %i', (word) => {
     const table = new PointTable(1);
     const row = table.add(markAt(pointAt(0, 0)));
-    table.set(row, 0, 1, parent);
+    table.set(row, 0, parent);
     const other = Int32Array.from(parent);
     other[word] = 99;
     expect([table.isChildOf(row, parent), table.isChildOf(row, other)]).toEqual([true, false]);
