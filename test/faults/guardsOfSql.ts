@@ -49,6 +49,28 @@ export const guardsOfSql: readonly Guard[] = [
     without: '.notNullable();',
     test: 'integration/ledger.test.ts > a row in MariaDB > is one, however often its point enters',
   },
+  // Whatever a server's defaults are, its sessions are as the statements expect.
+  {
+    guard: 'each statement is committed by itself',
+    file: 'ledger/session.ts',
+    text: `autocommit: 'ON',`,
+    without: '',
+    test: 'integration/databaseSession.test.ts > a server started with --autocommit=0 keeps what is written, as it was written',
+  },
+  {
+    guard: 'no transaction begins with the end of another',
+    file: 'ledger/session.ts',
+    text: `completion_type: 'NO_CHAIN',`,
+    without: '',
+    test: 'integration/databaseSession.test.ts > a server started with --completion-type=CHAIN keeps what is written, as it was written',
+  },
+  {
+    guard: 'backslashes in statements are escapes',
+    file: 'ledger/session.ts',
+    text: `sql_mode: 'STRICT_ALL_TABLES,NO_ENGINE_SUBSTITUTION',`,
+    without: '',
+    test: 'integration/databaseSession.test.ts > a server started with --sql-mode=NO_BACKSLASH_ESCAPES keeps what is written, as it was written',
+  },
   {
     guard: '`insertQueued` changes no present row',
     file: 'ledger/ledger.ts',
@@ -129,8 +151,8 @@ export const guardsOfSql: readonly Guard[] = [
   {
     guard: 'a table of somebody else is not dropped',
     file: 'ledger/ledger.ts',
-    text: 'async recreate(fingerprint: string): Promise<void> {\n    await this.refuseForeign();',
-    without: 'async recreate(fingerprint: string): Promise<void> {',
+    text: 'async recreate(fingerprint: string): Promise<void> {\n    createDatabase(this.db);\n    await this.refuseForeign();',
+    without: 'async recreate(fingerprint: string): Promise<void> {\n    createDatabase(this.db);',
     test: 'integration/ledger.test.ts > a row in SQLite > is not written into a table of somebody else, nor is that dropped',
   },
   {
