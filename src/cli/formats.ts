@@ -1,4 +1,11 @@
-import { type BasicType, ByteWriter, type ColumnSource, ParquetWriter, schemaFromColumnData } from 'hyparquet-writer';
+import {
+  type BasicType,
+  ByteWriter,
+  type ColumnSource,
+  ParquetWriter,
+  type SchemaElement,
+  schemaFromColumnData,
+} from 'hyparquet-writer';
 import type { FullRow } from '../ledger/reader.js';
 import { formatNumber } from '../space/decimal.js';
 
@@ -101,12 +108,11 @@ async function* jsonl(pages: AsyncIterable<FullRow[]>, columns: readonly Column[
   }
 }
 
-const parquetTypes: Record<Column['type'], BasicType> = {
+const parquetTypes: Record<Exclude<Column['type'], 'time'>, BasicType> = {
   text: 'STRING',
   number: 'DOUBLE',
   whole: 'INT32',
   flag: 'BOOLEAN',
-  time: 'TIMESTAMP',
   json: 'JSON',
 };
 
@@ -120,7 +126,7 @@ async function* parquet(
   const writer = new ByteWriter();
   const file = new ParquetWriter({
     writer,
-    schema: schemaFromColumnData({ columnData: columnData(columns, []) }),
+    schema: schemaFromColumnData({ columnData: columnData(columns, []), schemaOverrides: timeSchemas(columns) }),
     createdBy: `atmos-fleet ${version}`,
     kvMetadata: [
       { key: 'atmos-fleet.name', value: name },
@@ -133,13 +139,38 @@ async function* parquet(
     yield taken(writer);
   }
   file.finish();
-  yield taken(writer);
+  yield withRowGroupList(taken(writer), file.row_groups.length);
+}
+
+/** Times are points in time, not times of day wherever the reader is. */
+function timeSchemas(columns: readonly Column[]): Record<string, SchemaElement> {
+  const element = (name: string): SchemaElement => ({
+    ...{ name, type: 'INT64', repetition_type: 'OPTIONAL', converted_type: 'TIMESTAMP_MILLIS' },
+    logical_type: { type: 'TIMESTAMP', isAdjustedToUTC: true, unit: 'MILLIS' },
+  });
+  return Object.fromEntries(columns.filter(({ type }) => type === 'time').map(({ name }) => [name, element(name)]));
+}
+
+/**
+ * The end of a file of no rows as the writer gives it has a list of row groups whose elements are of no type, which strict
+ * readers refuse: they are structs.
+ */
+function withRowGroupList(end: Uint8Array, rowGroups: number): Uint8Array {
+  if (rowGroups > 0) return end;
+  // Thrift's compact form: field num_rows, a long of 0; field row_groups, a list of length 0 and type 0; the next field, a list.
+  const [list, structs] = [Buffer.of(0x16, 0, 0x19, 0, 0x19), Buffer.of(0x16, 0, 0x19, 0x0c, 0x19)];
+  const bytes = Buffer.from(end);
+  const at = bytes.indexOf(list);
+  if (at < 0) throw new Error('the writer of Parquet has changed: where is the list of row groups?');
+  structs.copy(bytes, at);
+  return bytes;
 }
 
 function columnData(columns: readonly Column[], rows: readonly FullRow[]): ColumnSource[] {
   return columns.map(({ name, type, of }) => {
     const asTime = (row: FullRow) => (of(row) === null ? null : new Date(of(row) as string));
-    return { name, type: parquetTypes[type], nullable: true, data: rows.map(type === 'time' ? asTime : of) };
+    if (type === 'time') return { name, data: rows.map(asTime) };
+    return { name, type: parquetTypes[type], nullable: true, data: rows.map(of) };
   });
 }
 

@@ -3,7 +3,7 @@ import type { Parameter } from '../space/space.js';
 import { UsageError } from '../support/errors.js';
 import { withSecretFile } from '../support/urls.js';
 import { definitionOf } from './definition.js';
-import { type KeyPath, type Problem, problemsWith, valueAt } from './explain.js';
+import { type KeyPath, type Problem, problemsWith, prototypeKeys, valueAt } from './explain.js';
 import { neighbourProblems, parameterProblems } from './parameters.js';
 import { configurationFile } from './schema.js';
 import { type Environment, environmentSource, fileSource, flagSource, merge, secretsIn, type Tree } from './sources.js';
@@ -45,6 +45,7 @@ export function configurationPath(path: string | undefined, env: Environment): s
 export function loadConfig({ path, flags = {}, env }: ConfigSources): Config {
   const file = fileSource(configurationPath(path, env));
   const sources = [flagSource(flags), environmentSource(env), file];
+  refuse(prototypeKeys(file.values).map(({ path, message }) => `${file.label(path)}: ${message}`));
   const merged = sources.reduceRight<Tree>((below, { values }) => merge(below, values), {});
   const sourceOf = (at: KeyPath) => sources.find(({ values }) => valueAt(values, at) !== undefined) ?? file;
 

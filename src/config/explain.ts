@@ -43,6 +43,15 @@ export function valueAt(tree: unknown, path: KeyPath): unknown {
   }, tree);
 }
 
+/** Keys named `__proto__`, at any depth: no schema sees them, as joining and copying blocks would lose them. */
+export function prototypeKeys(tree: unknown, path: KeyPath = []): Problem[] {
+  if (typeof tree !== 'object' || tree === null) return [];
+  return Object.entries(tree).flatMap(([key, value]) => {
+    const at = [...path, Array.isArray(tree) ? Number(key) : key];
+    return key === '__proto__' ? [{ path: at, message: 'is no known key' }] : prototypeKeys(value, at);
+  });
+}
+
 function explain(issue: Issue): Problem[] {
   if (issue.code === 'unrecognized_keys') {
     const known = issue.message.split(', ');

@@ -7,13 +7,13 @@ export function readPoint(space: Space, text: string): Point {
 }
 
 function readValues(text: string): Dictionary {
-  const values: Dictionary = {};
+  const values = new Map<string, number>();
   for (const part of text.split(',')) {
     const [, name = '', value = ''] = /^\s*([^=\s]+)\s*=\s*([^=\s]+)\s*$/.exec(part) ?? [];
     const number = parseNumber(value);
     if (number === undefined) throw new NotAPoint(`found '${part}', wants NAME=NUMBER`);
-    if (Object.hasOwn(values, name)) throw new NotAPoint(`${name} is named twice`);
-    values[name] = number;
+    if (values.has(name)) throw new NotAPoint(`${name} is named twice`);
+    values.set(name, number);
   }
-  return values;
+  return Object.fromEntries(values);
 }

@@ -340,6 +340,7 @@ describe('usage', () => {
       ['starter', '--point', 'a'],
       /^'a' names no point \(a hash, a code or NAME=VALUE,…\): 1 numbers found, wants 2: a, b$/m,
     ],
+    [['starter', '--point', '__proto__=1'], /__proto__ is no parameter: there are a, b$/m],
     [['starter', '--point', 'a=1,a=2'], /^'a=1,a=2' names no point .*: a is named twice$/m],
   ])('is refused when it is wrong: %j', async (args, message) => {
     const fleet = planeFleet(server, 'usage');

@@ -1,5 +1,6 @@
 import { execFileSync } from 'node:child_process';
 import { lstatSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs';
+import { createRequire } from 'node:module';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { DuckDBInstance } from '@duckdb/node-api';
@@ -119,6 +120,18 @@ describe.each(['SQLite', 'MariaDB'])('export from %s', (database) => {
     });
   });
 
+  test('writes Parquet whose times are UTC wherever it is read', async () => {
+    const { search } = await prepared();
+    const file = join(search.folder, 'rows.parquet');
+    await exported(search, '--out', file);
+    const [types] = await duckdb(
+      `select typeof(end_time) as type, epoch_ms(end_time) as ms from '${file}' where stable`,
+    );
+    expect(types).toEqual({ type: 'TIMESTAMP WITH TIME ZONE', ms: BigInt(Date.parse('2026-01-31T12:00:00.250Z')) });
+    const { rows, schema } = readByArrow(file);
+    expect([rows, schema.includes('UTC')]).toEqual([4, true]);
+  });
+
   test('keeps to states and ranges', async () => {
     const { search, points } = await prepared();
     const hashesOf = async (...args: string[]) =>
@@ -231,6 +244,18 @@ test('refuses what it does not understand, and another search', async () => {
   expect([status, stderr]).toEqual([2, expect.stringContaining('the table is of another search: parameters.O2.start')]);
 });
 
+test('writes Parquet of no rows that strict readers take', async () => {
+  const search = testSearch({ parameters });
+  await fill(search);
+  const file = join(search.folder, 'none.parquet');
+  expect(await exported(search, '--out', file, '--state', 'running')).toContain('0 rows');
+  expect(await duckdb(`select count(*) as rows from '${file}'`)).toEqual([{ rows: 0n }]);
+  const types = await duckdb(`select name from (describe from '${file}') t(name, type, n, k, d, e)`);
+  const { rows, schema } = readByArrow(file);
+  expect(rows).toBe(0);
+  for (const { name } of types) expect(schema).toContain(name);
+});
+
 test('exports many rows in little memory', async () => {
   const search = testSearch({ parameters: syntheticParameters });
   const rows = 100_000;
@@ -307,6 +332,16 @@ describe('status --point', () => {
     ]);
   });
 });
+
+/** The rows and the schema of a Parquet file as the Rust implementation of Arrow has them, a stricter reader than DuckDB. */
+function readByArrow(file: string): { rows: number; schema: string } {
+  const { readParquet } = createRequire(import.meta.url)('parquet-wasm') as {
+    readParquet(bytes: Uint8Array): { recordBatches(): { numRows: number }[]; intoIPCStream(): Uint8Array };
+  };
+  const rows = readParquet(readFileSync(file)).recordBatches();
+  const schema = Buffer.from(readParquet(readFileSync(file)).intoIPCStream()).toString('latin1');
+  return { rows: rows.reduce((total, { numRows }) => total + numRows, 0), schema };
+}
 
 /** A command line whose output goes into a pipe; its exit status is the last line on standard error. */
 async function piped(line: string, config: string): Promise<{ stdout: string; stderr: string }> {

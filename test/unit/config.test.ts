@@ -362,11 +362,7 @@ const refusedParameters: [string, unknown, string[]][] = [
       'parameters.a-b: found the name "a-b", wants letters, digits and _, 64 at most, a letter first',
     ],
   ],
-  [
-    'a prototype',
-    '{ __proto__: { start: 0 } }',
-    ['parameters.__proto__: found the name "__proto__", wants letters, digits and _, 64 at most, a letter first'],
-  ],
+  ['a prototype', '{ __proto__: { start: 0 } }', ['parameters.__proto__: is no known key']],
   [
     'a column of the table',
     { Depth: { start: 0 } },
@@ -456,6 +452,16 @@ describe('a configuration is refused with', () => {
     ['', 'fleet.yaml: found null, wants a block of keys: name, parameters, …'],
   ])('text that is no configuration: %j', (content, message) => {
     expect(refusal(content)[0]).toContain(message);
+  });
+
+  test.each([
+    ['name: x\n__proto__: { polluted: 1 }', '__proto__: is no known key'],
+    [
+      'name: x\nparameters: { a: { start: 1, step: [{ below: 1, by: 1, __proto__: 2 }] } }',
+      'parameters.a.step[0].__proto__: is no known key',
+    ],
+  ])('a key that JavaScript would hide: %j', (content, line) => {
+    expect(refusal(content)).toEqual([`fleet.yaml: ${line}`]);
   });
 
   test('no secret in any message', () => {
