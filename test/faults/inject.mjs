@@ -96,7 +96,7 @@ if (isMainThread) {
   const brokenDisk = () => {
     throw Object.assign(new Error('EIO: i/o error'), { code: 'EIO', syscall: 'write' });
   };
-  for (const name of ['mkdir', 'rm', 'rename', 'writeFile', 'copyFile']) {
+  for (const name of ['mkdir', 'rmdir', 'rename', 'writeFile', 'copyFile']) {
     const original = fs.promises[name];
     fs.promises[name] = (...args) => {
       // A worker that has no folder of its own does not begin: no run is at stake.

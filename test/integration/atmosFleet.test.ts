@@ -74,8 +74,10 @@ test('a worker runs Atmos in 8 containers at once; one that is killed leaves non
     expect(existsSync(join(String(out_path), 'out.dist'))).toBe(true);
     if (previous_hash !== null) expect(complete_msg, hash).not.toContain('cold start');
   }
-  expect(readdirSync(join(results, 'atmos', '.incoming'))).toEqual([]);
+  const incoming = join(results, 'atmos', '.incoming');
+  for (const folder of readdirSync(incoming)) expect(readdirSync(join(incoming, folder))).toEqual(['owner']);
   const [worker] = fleet.workers;
   await fleet.stop();
+  expect(readdirSync(incoming)).toEqual([]);
   expect(await containersOf(worker?.pid ?? 0)).toEqual([]);
 });

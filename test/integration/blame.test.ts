@@ -1,3 +1,5 @@
+import { rm, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
 import { beforeAll, describe, expect, test, vi } from 'vitest';
 import { createArtifactStore } from '../../src/artifacts/index.js';
 import { decodeReport, decodeTravel, type Travel } from '../../src/queue/messages.js';
@@ -258,6 +260,20 @@ describe('a benched worker', () => {
     await until(() => member.facts.benched === 'no Docker', 'it is benched');
     over = true;
     await ready;
+  });
+
+  test('waits until its temporary folder can be used, and says so', async () => {
+    const parent = join(temporaryFolder(), 'file');
+    await writeFile(parent, '');
+    const member = memberOf(lineSearch(server, { leaseMs: 100 }));
+    const simulator = { ...simulatorOf(broken), keepsFiles: true };
+    const folder = new OwnFolder(join(parent, 'tmp'), 'runs-');
+    const ready = new Bench(member, simulator, await store(), folder).ready();
+    await until(() => /ENOTDIR/.test(member.facts.benched ?? ''), 'it is benched');
+    await rm(parent);
+    await ready;
+    expect(member.facts.benched).toBeUndefined();
+    await folder.remove();
   });
 
   test('ends when it is told to, also while its machine is prepared', async () => {

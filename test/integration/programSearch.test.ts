@@ -27,9 +27,14 @@ const hanging = '0.0,0.5';
 const lying = '0.0,-0.5';
 const flaky = '-0.5,0.0';
 
+/** What the program reads of a point. */
+function inputOf(code: string): string {
+  const [a, b] = code.split(',');
+  return `{"a":${a},"b":${b}}`;
+}
+
 /** A shell pattern that matches the parameters of these points. */
-const inputs = (codes: readonly string[]) =>
-  codes.map((code) => `'${JSON.stringify(space.decode(code).dictionary)}'`).join('|');
+const inputs = (codes: readonly string[]) => codes.map((code) => `'${inputOf(code)}'`).join('|');
 
 /**
  * The program: it notes its run and adds a line to its parent's solution. Some points fail, hang, lie, or fail the first
@@ -102,7 +107,7 @@ function expectFilesOf(rows: readonly Row[]): void {
     const out = row.out_path ?? '';
     const kept = ['fleet_log.txt', 'result.json', 'run_metadata.json', 'solution'];
     expect(readdirSync(out).sort(), row.code).toEqual(kept);
-    const own = `${JSON.stringify(space.decode(row.code).dictionary)}\n`;
+    const own = `${inputOf(row.code)}\n`;
     expect(solutionOf(row), row.code).toBe(solutionOf(byHash.get(row.previous_hash ?? '')) + own);
     const { code, hash, stable, attempt, outcome, depth } = parseMetadata(
       readFileSync(join(out, 'run_metadata.json'), 'utf8'),
@@ -177,7 +182,7 @@ test('a search by a program keeps files, starts warm, tries again, tells errors 
   await fleet.done();
   const [root] = (await fleet.rows()).filter(({ code }) => code === '2.5,0.0');
   expect(root).toMatchObject({ previous_hash: null, state: 'completed', stable: 0 });
-  expect(solutionOf(root)).toBe(`${solutionOf(mended.find(({ code }) => code === flaky))}{"a":2.5,"b":0}\n`);
+  expect(solutionOf(root)).toBe(`${solutionOf(mended.find(({ code }) => code === flaky))}{"a":2.5,"b":0.0}\n`);
   await fleet.stop();
 });
 
@@ -196,4 +201,37 @@ test('a program that hangs ends with its worker, and its point goes back', async
   expect(readdirSync(join(folder, 'results', 'stopped')).filter((name) => !name.startsWith('.'))).toEqual([]);
   const { lists, leases } = await fleet.status();
   expect([lists.main_Q, lists.processing_Q, leases]).toEqual([1, 0, 0]);
+});
+
+test('a point whose files cannot be stored is an error, and neither pauses a worker nor keeps the others', async () => {
+  const folder = temporaryFolder();
+  const script = `
+    case $(cat "$FLEET_INPUT_DIR/parameters.json") in
+      '{"a":1.0}') touch "$FLEET_OUTPUT_DIR/$(printf 'a\\377')";;
+      '{"a":-1.0}') mkdir -p "$FLEET_OUTPUT_DIR/$(printf 'deep/%.0s' $(seq 300))";;
+    esac
+    echo '{"stable": true}' > "$FLEET_OUTPUT_DIR/result.json"`;
+  writeFileSync(join(folder, 'program.sh'), script);
+  const fleet = new Fleet({
+    name: 'names',
+    parameters: { a: { start: 0, step: [{ below: 9, by: 1 }], min: -1, max: 3 } },
+    simulator: { kind: 'program', command: ['sh', join(folder, 'program.sh')], sandbox: { kind: 'local' } },
+    artifacts: { url: `file:${folder}/results` },
+    run: { ...run, attempts: 1 },
+    search: { mode: 'sides', reach: 2 },
+    redis: { url: server.url },
+    database: { url: Fleet.sqliteUrl() },
+  });
+  await fleet.crew({ workers: 2 });
+  expect(await fleet.run('starter')).toMatchObject(done);
+  await fleet.done();
+  const errors = (await fleet.rows()).filter(({ state }) => state === 'error');
+  expect((await fleet.rows()).length).toBe(5);
+  expect(Object.fromEntries(errors.map(({ code, error_msg }) => [code, error_msg]))).toEqual({
+    '1.0': expect.stringMatching(/^it left a file whose name is not UTF-8/),
+    '-1.0': expect.stringMatching(/^it left a path of more than 700 bytes/),
+  });
+  expect(errors.map(({ error_kind }) => error_kind)).toEqual(['program', 'program']);
+  for (const { stderr } of fleet.workers) expect(stderr).not.toContain('benched');
+  await fleet.stop();
 });
