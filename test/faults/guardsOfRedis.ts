@@ -360,7 +360,7 @@ export const guardsOfRedis: readonly Guard[] = [
   {
     guard: 'a batch that lost elements is damage',
     file: 'queue/lua/takeover.lua',
-    text: 'if #elements ~= tonumber(size) then',
+    text: 'if length ~= tonumber(size) then',
     without: 'if false then',
     test: 'integration/batches.test.ts > a batch > that lost elements is found so by who takes it over',
   },

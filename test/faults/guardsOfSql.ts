@@ -346,7 +346,7 @@ export const guardsOfSql: readonly Guard[] = [
   {
     guard: 'what waited to be admitted is set aside and proposed again',
     file: 'roles/rebuild.ts',
-    text: 'await proposeAside(rebuilding, member);',
+    text: 'await proposeAside(rebuilding, member, origin);',
     without: '',
     test: 'integration/rebuild.test.ts > a rebuild > keeps a root that has no row yet, in the list, in a batch, or in processing_Q without a lease',
   },
@@ -411,8 +411,8 @@ export const guardsOfSql: readonly Guard[] = [
   {
     guard: 'verify: each neighbour of a stable point has a row',
     file: 'roles/verify.ts',
-    text: 'if (child < 0) this.miss(neighbour, point);',
-    without: 'if (child < 0) continue;',
+    text: 'this.miss(neighbour, point);',
+    without: '',
     test: 'integration/verify.test.ts > of a point without a row > hash, code and a stable neighbour are named',
   },
   {

@@ -259,8 +259,8 @@ describe('a row is named', () => {
 
   test.each([0, 1000])('beside which another has its code, entered as number %i', async (_rowid_) => {
     const { db, problemsNow } = await searchedPlane();
-    enter(db, at(4, 5), { _rowid_, hash: 'f'.repeat(32), depth: 7, stable: 0, previous_hash: hashAt(4, 4) });
-    expect(named(await problemsNow())).toEqual(['hash 4.0,5.0']);
+    enter(db, at(4, 7), { _rowid_, hash: 'f'.repeat(32), depth: 7, stable: 0, previous_hash: hashAt(4, 6) });
+    expect(named(await problemsNow())).toEqual(['hash 4.0,7.0']);
   });
 
   test('that stands twice in a table without a key', async () => {
