@@ -10,7 +10,7 @@ import { refuseMissingRights } from '../queue/rights.js';
 import type { OneShot } from '../roles/oneShot.js';
 import { refuseOther } from '../roles/table.js';
 import { createSimulator } from '../simulators/index.js';
-import { messageOf, Refused, Unavailable } from '../support/errors.js';
+import { messageOf, Refused, Unavailable, UsageError } from '../support/errors.js';
 import { withoutPassword, withoutPasswords } from '../support/secrets.js';
 import { describeLattice, searchWarnings } from './lattice.js';
 import { ledgerOf } from './ledger.js';
@@ -28,19 +28,19 @@ interface Check {
 export function doctorCommand(cli: Argv): Argv {
   return cli.command(
     'doctor',
-    'check all that the roles will need: configuration, Redis, database, simulator, artifacts; exit 1 where something is wrong',
+    'check all that the roles will need: configuration, Redis, database, simulator, artifacts; exit 1 where something is wrong, 2 where the configuration is',
     (yargs) => withCommon(yargs).example('$0 doctor', 'before the first run, and when nothing moves'),
     async (options) => {
       const bench = openWorkbench('doctor', { ...options, logLevel: options.logLevel ?? 'error' });
       const warnings = searchWarnings(bench).map((warning) => `warning: ${warning}`);
       report('ok     configuration', [describeLattice(bench.search.space), ...warnings]);
       const wrong = await asOneShot(bench, async (command) => {
-        let count = 0;
-        for (const check of checks(bench, command)) if (!(await passes(check))) count++;
-        return count;
+        const errors: unknown[] = [];
+        for (const check of checks(bench, command)) errors.push(...(await errorsOf(check)));
+        return errors;
       });
-      say(wrong === 0 ? '\nAll is well.' : `\n${wrong} of 5 checks found something wrong.`);
-      if (wrong > 0) process.exitCode = 1;
+      say(wrong.length === 0 ? '\nAll is well.' : `\n${wrong.length} of 5 checks found something wrong.`);
+      if (wrong.length > 0) process.exitCode = wrong.some((error) => error instanceof UsageError) ? 2 : 1;
     },
   );
 }
@@ -71,13 +71,14 @@ function checks(bench: Workbench, command: OneShot): Check[] {
   ];
 }
 
-async function passes({ name, advice, look }: Check): Promise<boolean> {
+/** Says what a check found. */
+async function errorsOf({ name, advice, look }: Check): Promise<unknown[]> {
   try {
     report(`ok     ${name}`, await look());
-    return true;
+    return [];
   } catch (error) {
     report(`WRONG  ${name}`, [withoutPasswords(messageOf(error)), `-> ${advice}`]);
-    return false;
+    return [error];
   }
 }
 
@@ -141,11 +142,18 @@ async function lookAtRights(rights: Rights, url: string, table: string, isThere:
   ];
 }
 
-async function lookAtSimulator({ simulator: settings, run }: Config, parameters: readonly string[]): Promise<string[]> {
-  const simulator = createSimulator(settings, { timeoutSeconds: run.timeoutSeconds, parameters });
+async function lookAtSimulator(config: Config, parameters: readonly string[]): Promise<string[]> {
+  const { simulator: settings, run, folder } = config;
+  const notes: string[] = [];
+  const note = (sentence: string) => notes.push(sentence);
+  const simulator = createSimulator(settings, { timeoutSeconds: run.timeoutSeconds, parameters, folder, note });
   try {
     await simulator.prepare();
-    return [`${settings.kind} is ready`, ...Object.entries(simulator.facts).map(([name, fact]) => `${name} ${fact}`)];
+    return [
+      `${settings.kind} is ready`,
+      ...notes,
+      ...Object.entries(simulator.facts).map(([name, fact]) => `${name} ${fact}`),
+    ];
   } finally {
     await simulator.close();
   }

@@ -54,6 +54,7 @@ async function runHere(
 ): Promise<Outcome> {
   const note = (sentence: string) => log.info(sentence);
   const settings = {
+    folder: config.folder,
     timeoutSeconds: config.run.timeoutSeconds,
     parameters: search.space.names,
     stable: config.stable,

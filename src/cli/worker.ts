@@ -27,6 +27,7 @@ export function workerCommand(cli: Argv): Argv {
       const { config, stop } = bench;
       for (const oddity of oddities(config.simulator, config.parameters)) bench.log.warn(oddity);
       const run = {
+        folder: config.folder,
         timeoutSeconds: config.run.timeoutSeconds,
         parameters: bench.search.space.names,
         stable: config.stable,

@@ -16,6 +16,8 @@ export { secretFrom } from './sources.js';
 export type Config = Omit<z.output<typeof configurationFile>, 'parameters'> & {
   /** In the order of the parameter code. */
   parameters: readonly Parameter[];
+  /** Where the file lies. */
+  folder: string;
 };
 
 export interface ConfigSources {
@@ -66,7 +68,7 @@ export function loadConfig({ path, flags = {}, env }: ConfigSources): Config {
     if (file !== undefined && rest[section].url.includes('://'))
       rest[section].url = withSecretFile(rest[section].url, file);
   }
-  return { ...rest, parameters };
+  return { ...rest, parameters, folder: file.folder };
 }
 
 /** The instance travels in the URL, as a socket does. */

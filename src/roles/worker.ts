@@ -98,8 +98,8 @@ export class WorkerRole {
     const { member } = this;
     try {
       if (!(await member.join())) return false;
+      await this.bench.ready(); // first, so that what no waiting mends ends this at once
       await member.opened();
-      await this.bench.ready();
       if (this.nothingLeft()) return true;
       if (this.simulator.keepsFiles && this.options.storeIsLocal) await this.warnOfOtherHosts();
       member.serves('points run here', { slots: this.options.concurrency });

@@ -1,8 +1,8 @@
 import { type ChildProcessByStdio, execFile, spawn } from 'node:child_process';
 import { constants as fileConstants } from 'node:fs';
-import { access, chown, cp, lchown, mkdir, stat } from 'node:fs/promises';
+import { chown, cp, lchown, mkdir } from 'node:fs/promises';
 import { constants, tmpdir } from 'node:os';
-import { basename, isAbsolute, join } from 'node:path';
+import { basename, join } from 'node:path';
 import type { Readable } from 'node:stream';
 import { setTimeout as delay } from 'node:timers/promises';
 import { promisify } from 'node:util';
@@ -24,6 +24,7 @@ import { OwnFolder } from '../support/ownFolder.js';
 import { checkOutput, type OutputLimits } from './output.js';
 import { cellVariable, killCell, killCellsIn, killGroup, type Mark, marked, markOf } from './processes.js';
 import {
+  CannotStart,
   type Cell,
   type Command,
   type Copy,
@@ -34,6 +35,7 @@ import {
   type Sandbox,
 } from './sandbox.js';
 import { type KeptCell, Slots } from './slots.js';
+import { firstBytesHere, lookHere, whyNotStartable } from './startable.js';
 import { Watch } from './watch.js';
 
 const closeMilliseconds = 1000;
@@ -49,6 +51,8 @@ export interface LocalOptions extends OutputLimits {
   scratch?: string | undefined;
   /** `uid` or `uid:gid` that programs run as; this process's own by default. */
   user?: string | undefined;
+  /** Names of variables of this process that programs get too. */
+  passEnvironment?: readonly string[] | undefined;
 }
 
 interface User {
@@ -119,7 +123,7 @@ class LocalCell implements KeptCell {
   constructor(
     private readonly root: string,
     private readonly mark: Mark,
-    private readonly limits: OutputLimits,
+    private readonly options: LocalOptions,
     private readonly checkout: string | undefined,
     private readonly user: User | undefined,
   ) {
@@ -171,7 +175,7 @@ class LocalCell implements KeptCell {
     return onRunFiles('copying files out of a run', async () => {
       const path = join(this.directory, from);
       if (!(await openWay(this.directory, from))) return false;
-      if (await isDirectory(path)) await checkOutput(path, this.limits);
+      if (await isDirectory(path)) await checkOutput(path, this.options);
       return copyFiles(path, to);
     });
   }
@@ -231,21 +235,41 @@ class LocalCell implements KeptCell {
     }
   }
 
-  /** Throws `MachineFault` where the command could not be started. */
-  private async start({ argv, environment }: Command): Promise<Child> {
-    const cannot = (why: unknown) => new MachineFault(`This machine cannot start '${argv[0]}': ${messageOf(why)}`);
+  async problemWith({ argv, environment }: Pick<Command, 'argv' | 'environment'>): Promise<string | undefined> {
+    const { PATH: path = '' } = this.variables(environment);
+    const place = {
+      path,
+      directory: this.directory,
+      where: 'this machine',
+      look: lookHere,
+      firstBytes: firstBytesHere,
+    };
+    return whyNotStartable(argv[0] ?? '', place);
+  }
+
+  private variables(environment: Command['environment']): NodeJS.ProcessEnv {
+    const passed = this.options.passEnvironment?.map((name) => [name, process.env[name]]) ?? [];
+    return {
+      PATH: process.env.PATH,
+      HOME: this.temporary,
+      TMPDIR: this.temporary,
+      LANG: 'C.UTF-8',
+      ...Object.fromEntries(passed.filter(([, value]) => value !== undefined)),
+      ...environment,
+      [cellVariable]: this.root,
+    };
+  }
+
+  /** Throws `CannotStart`, or `MachineFault` where this machine has too little of something. */
+  private async start(command: Command): Promise<Child> {
+    const { argv, environment } = command;
+    const cannot = (why: unknown) => `This machine cannot start '${argv[0]}': ${messageOf(why)}`;
     try {
-      await findProgram(argv[0] ?? '', this.directory);
+      const problem = await this.problemWith(command);
+      if (problem !== undefined) throw new CannotStart(cannot(problem));
       const child = spawn(...marked(this.mark, argv), {
         cwd: this.directory,
-        env: {
-          PATH: process.env.PATH,
-          HOME: this.temporary,
-          TMPDIR: this.temporary,
-          LANG: 'C.UTF-8',
-          ...environment,
-          [cellVariable]: this.root,
-        },
+        env: this.variables(environment),
         detached: true,
         stdio: ['ignore', 'pipe', 'pipe'],
         ...this.user,
@@ -256,7 +280,8 @@ class LocalCell implements KeptCell {
       });
       return child as Child;
     } catch (error) {
-      throw cannot(error);
+      if (error instanceof CannotStart) throw error;
+      throw new MachineFault(cannot(error));
     }
   }
 
@@ -289,22 +314,6 @@ async function kindOfFile(path: string): Promise<FileKind | undefined> {
   if (found.isSymbolicLink()) return 'symbolic link';
   if (found.isFIFO()) return 'named pipe';
   return found.isSocket() ? 'socket' : 'device';
-}
-
-/** Sees that a program is there to be started, as a path from the directory it starts in or by a name on the PATH. */
-async function findProgram(program: string, directory: string): Promise<void> {
-  const places = program.includes('/') ? [directory] : (process.env.PATH ?? '').split(':');
-  const paths = places.map((place) => (isAbsolute(program) ? program : join(place || '.', program)));
-  let reason: unknown = new Error('it is not found on the PATH');
-  for (const path of paths) {
-    try {
-      if (!(await stat(path)).isFile()) throw new Error(`${path} is no file`);
-      return await access(path, fileConstants.X_OK);
-    } catch (error) {
-      if (program.includes('/')) reason = error;
-    }
-  }
-  throw reason;
 }
 
 async function seeThatItEnters(user: User, folder: string): Promise<void> {

@@ -1,8 +1,10 @@
+import { MachineFault } from '../support/errors.js';
+
 /** A command in a cell. */
 export interface Command {
   argv: readonly string[];
   /** Added to the little that every command gets; a value may name a place in the cell by its absolute path. */
-  environment?: Record<string, string>;
+  environment?: Readonly<Record<string, string>> | undefined;
   /** Seconds after which the command and all that it started are killed. */
   timeoutSeconds: number;
   /** Aborted: the command and all that it started are killed, and `execute` throws the signal's reason. */
@@ -34,14 +36,21 @@ export interface Copy {
   to: string;
 }
 
+/** A command could not be started: most likely it is not there, or no program. */
+export class CannotStart extends MachineFault {
+  override name = 'CannotStart';
+}
+
 /** A place of its own for one run at a time. */
 export interface Cell {
   /** Absolute path of the directory that commands start in and may write to, as they see it. */
   readonly directory: string;
-  /** Copies the files below local directories to paths relative to the cell's directory. */
+  /** Copies local files, or the files below local directories, to paths relative to the cell's directory. */
   put(...copies: Copy[]): Promise<void>;
-  /** Throws `MachineFault` where the command cannot be started at all. */
+  /** Throws `CannotStart` where the command cannot be started at all. */
   execute(command: Command): Promise<Execution>;
+  /** Why a command could not be started here, found without running it. Undefined: it can, as far as can be seen. */
+  problemWith(command: Pick<Command, 'argv' | 'environment' | 'results'>): Promise<string | undefined>;
   /**
    * Copies a file, or the regular files below a directory, out to a local path. False: it is not there. Throws `Unstorable`
    * where there is more of it than a run may leave, or where names cannot be stored.

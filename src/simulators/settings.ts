@@ -8,6 +8,28 @@ const size = z
   .regex(/^[1-9]\d*[kmg]?$/i, 'a size such as 512m or 2g')
   .transform((text) => Number.parseInt(text, 10) * (sizeUnits[text.slice(-1).toLowerCase()] ?? 1));
 
+const noNul = z.string('a text').regex(/^[^\0]*$/, 'a text without NUL');
+const variableName = /^[A-Za-z_][A-Za-z0-9_]*$/;
+/** Set for each run, or the fleet's own: its secrets stand in some of them. */
+const reservedName = /^(?:FLEET_.*|ATMOS_FLEET_.*|(?:REDIS|DATABASE)_URL(?:_FILE)?|GOOGLE_APPLICATION_CREDENTIALS)$/;
+const variableWanted =
+  "a variable's name, none of the fleet's own (FLEET_*, ATMOS_FLEET_*, REDIS_URL, DATABASE_URL, their _FILE forms, GOOGLE_APPLICATION_CREDENTIALS)";
+
+const isVariable = (name: string) => variableName.test(name) && !reservedName.test(name);
+
+/** Variables for the simulator's programs, by name. */
+const env = z
+  .record(
+    z.string(),
+    z.union([noNul, z.number(), z.boolean()], { error: 'a text, a number, true or false' }).transform(String),
+  )
+  .superRefine((variables, context) => {
+    for (const name of Object.keys(variables).filter((name) => !isVariable(name))) {
+      context.addIssue({ code: 'custom', path: [name], input: name, message: variableWanted });
+    }
+  })
+  .default({});
+
 const absolutePath = z.string('an absolute path').regex(/^\/[^\0]*$/, 'an absolute path');
 
 /** What a run may leave, in either sandbox. */
@@ -30,6 +52,10 @@ const local = z.strictObject({
   /** `uid` or `uid:gid` that programs run as, where root started the worker; the worker's own by default. */
   user,
   ...output,
+  /** Variables of the worker that programs get too, where they are set. */
+  passEnvironment: z
+    .array(z.string(variableWanted).refine(isVariable, variableWanted), 'a list of names of variables')
+    .default([]),
 });
 
 const docker = z.strictObject({
@@ -49,7 +75,14 @@ const docker = z.strictObject({
   ...output,
   /** Whether a slot keeps its container from one run to the next. */
   warm: z.boolean().default(true),
+  /** Whether the image's entry point runs the commands, as `docker run` would have it. */
+  entrypoint: z.enum(['keep', 'clear'], 'keep or clear').default('keep'),
 });
+
+/** Where a program starts: its run's own empty directory, the image's own, or another of the image. */
+const workdir = z
+  .union([z.literal('image'), absolutePath], { error: 'image, or an absolute path in the image' })
+  .optional();
 
 /** Where Atmos lies: in the image, or on this machine. */
 const directory = absolutePath.default('/code/atmos');
@@ -68,7 +101,10 @@ const reference = z.strictObject({
 const program = z.strictObject({
   kind: z.literal('program'),
   command: argv,
-  sandbox: z.discriminatedUnion('kind', [local, docker], { error: 'one of the kinds docker, local' }),
+  env,
+  sandbox: z.discriminatedUnion('kind', [local, docker.extend({ workdir })], {
+    error: 'one of the kinds docker, local',
+  }),
 });
 
 const atmos = z.strictObject({
@@ -76,6 +112,7 @@ const atmos = z.strictObject({
   sandbox: z.discriminatedUnion('kind', [local.extend({ directory }), docker.extend({ directory })], {
     error: 'one of the kinds docker, local',
   }),
+  env,
   photochem: argv.default(['./Photo.run']),
   clima: argv.default(['./Clima.run']),
   /** Steps that the climate program makes. */

@@ -336,6 +336,115 @@ describe('the results of a command', () => {
   });
 });
 
+describe('the entry point of an image', () => {
+  const signal = new AbortController().signal;
+  const script = '#!/bin/sh\necho welcome\nexport MODEL_DATA=/data PATH=$PATH:/opt/model\nexec "$@"\n';
+  const model = { name: '/opt/model/model', content: '#!/bin/sh\necho "$MODEL_DATA $0 $*"; pwd\n' };
+  const entry = { name: '/opt/entry', content: script };
+
+  const imageOf = (name: string, ...instructions: string[]) =>
+    imageWith(`atmos-fleet-test/${name}:local`, [model, entry], instructions);
+
+  async function sandboxOf(given: Partial<DockerOptions>): Promise<DockerSandbox> {
+    const sandbox = sandboxWith(given);
+    await sandbox.prepare();
+    return sandbox;
+  }
+
+  const problem = (sandbox: DockerSandbox, argv: string[]) =>
+    sandbox.use(0, (cell) => cell.problemWith({ argv, environment: { A: 'b' } }));
+
+  it('runs each command, in a container that is kept', async () => {
+    const sandbox = await sandboxOf({ image: await imageOf('entry', 'WORKDIR /opt', 'ENTRYPOINT ["./entry"]') });
+    expect(await problem(sandbox, ['model'])).toBeUndefined();
+    expect(await problem(sandbox, ['other'])).toMatch(/^other: not found on the PATH \(.*:\/opt\/model\) of the image/);
+    const runs = () =>
+      sandbox.use(0, async (cell) => {
+        const { log } = await cell.execute({ argv: ['model', 'a b'], timeoutSeconds: 60, signal });
+        return { log, id: (await containersOf())[0]?.Id };
+      });
+    const first = await runs();
+    expect(first.log).toBe('welcome\n/data /opt/model/model a b\n/fleet\n');
+    expect(await runs()).toEqual(first);
+  });
+
+  it('runs no command where it is to be cleared', async () => {
+    const image = await imageOf('entry', 'WORKDIR /opt', 'ENTRYPOINT ["./entry"]');
+    const sandbox = await sandboxOf({ image, entrypoint: 'clear', workdir: 'image' });
+    expect(await problem(sandbox, ['model'])).toMatch(/^model: not found on the PATH/);
+    expect(await problem(sandbox, ['./model/model'])).toBeUndefined();
+    expect(await outputOf(sandbox, './model/model')).toBe('./model/model \n/opt');
+    const elsewhere = await sandboxOf({ image, workdir: '/opt/model' });
+    expect(await outputOf(elsewhere, 'pwd')).toBe('welcome\n/opt/model');
+  });
+
+  it.each([
+    ['is the program itself', 'ENTRYPOINT ["/opt/model/model"]', /does not run the command after it \(status 0\)/],
+    ['is a line for a shell', 'ENTRYPOINT exec /opt/model/model', /does not run the command after it \(status 0\)/],
+    ['is not there', 'ENTRYPOINT ["/opt/nothing"]', /"\/opt\/nothing"\] of the image .* cannot be started/],
+    [
+      'fails',
+      'ENTRYPOINT ["/bin/sh", "-c", "echo sorry; exit 3"]',
+      /\(status 3\): with sandbox.entrypoint: clear.*sorry/s,
+    ],
+  ])('is refused where it %s', async (_, instruction, sentence) => {
+    const sandbox = await sandboxOf({ image: await imageOf('wrong', instruction) });
+    expect(await problem(sandbox, ['model'])).toMatch(sentence);
+  });
+});
+
+describe('an image that lacks something', () => {
+  async function imageOf(name: string, ...files: string[]): Promise<string> {
+    const archive = pack();
+    for (const file of files) {
+      const busybox = name === 'static';
+      archive.entry({ name: file, mode: 0o755 }, readFileSync(busybox ? '/bin/busybox' : process.execPath));
+    }
+    const tag = `atmos-fleet-test/lacks-${name}:local`;
+    await importImage(engine, archive, tag);
+    return tag;
+  }
+
+  const prepared = async (simulator: object) => {
+    const created = createSimulator(simulatorSettings.parse(simulator), { timeoutSeconds: 60 });
+    onTestFinished(() => created.close());
+    await created.prepare();
+  };
+
+  it('is refused before anything runs, and leaves nothing', async () => {
+    const bare = await imageOf('static', 'model');
+    const program = { kind: 'program', command: ['/model'], sandbox: { kind: 'docker', image: bare, pull: 'never' } };
+    await expect(prepared(program)).rejects.toThrow(
+      new RegExp(
+        `^simulator.sandbox.image: ${bare} has to hold cat, which keeps containers: cat: not found on the PATH`,
+      ),
+    );
+    const cat = await imageOf('static', 'bin/cat');
+    const sandbox = { kind: 'docker', image: cat, pull: 'never', entrypoint: 'clear' };
+    const shell = new DockerSandbox(options({ image: cat }));
+    onTestFinished(() => shell.close());
+    await shell.prepare();
+    const problem = (argv: string[], results: string[]) => shell.use(0, (cell) => cell.problemWith({ argv, results }));
+    expect(await problem(['/bin/cat'], ['out'])).toMatch(/^sh: not found on the PATH/);
+    expect(await problem(['/bin/cat'], [])).toBeUndefined();
+    await expect(prepared({ kind: 'program', command: ['model'], sandbox })).rejects.toThrow(/not found on the PATH/);
+    const { Volumes } = await engine.listVolumes({ filters: { label: [`${ownerLabel}=${thisProcess}`] } });
+    await shell.close();
+    expect(Volumes.length).toBeLessThanOrEqual(1);
+    expect(await containersOf()).toEqual([]);
+  });
+
+  it('is refused where a binary has no loader in it', async () => {
+    const image = await imageWith('atmos-fleet-test/lacks-loader:local', [
+      { name: '/model', content: readFileSync('/usr/bin/perl') },
+    ]);
+    const sandbox = { kind: 'docker', image, pull: 'never' };
+    await expect(prepared({ kind: 'program', command: ['/model'], sandbox })).rejects.toThrow(
+      /^simulator\.command: \/model: a binary that wants the loader \/lib.*: no such file on the image/,
+    );
+  });
+});
+
 describe('containers of a worker that ended', () => {
   /** A worker with a container that runs for long: its process, and its name on its containers. */
   async function worker(): Promise<{ child: ChildProcess; owner: string }> {

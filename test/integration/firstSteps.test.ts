@@ -103,10 +103,27 @@ describe('doctor', () => {
     await ledger.create(JSON.stringify({ parameters: 'others' }));
     await ledger.close();
     const { status, stdout } = await runRole('doctor', [], { config: search.path });
-    expect(status).toBe(1);
+    expect(status).toBe(2);
     expect(stdout).toContain('set it to noeviction');
     expect(stdout).toContain('the table is of another search');
   });
+});
+
+test('a command that cannot be started is a wrong configuration, to doctor and to a worker at its start', async () => {
+  const redis = await startRedis();
+  const command = { kind: 'program', command: ['nosuchprog'], sandbox: { kind: 'local' } };
+  const search = testSearch({ parameters, simulator: command, redis: { url: redis.url } });
+  const doctor = await runRole('doctor', [], { config: search.path });
+  expect([doctor.status, doctor.stdout]).toEqual([2, expect.stringMatching(/nosuchprog: not found on the PATH/)]);
+  expect(doctor.stdout.match(/^WRONG +\w+/gm)).toEqual(['WRONG  simulator']);
+  for (const role of ['worker', 'run']) {
+    const { status, stderr } = await runRole(role, [], { config: search.path });
+    expect([status, stderr]).toEqual([
+      2,
+      expect.stringMatching(/simulator\.command: nosuchprog: not found on the PATH/),
+    ]);
+    expect(stderr).not.toMatch(/^ +at /m);
+  }
 });
 
 describe('run', () => {

@@ -3,9 +3,11 @@ import { chmod, mkdir, readdir, readFile, symlink, writeFile } from 'node:fs/pro
 import { join } from 'node:path';
 import { beforeAll, describe, expect, it, onTestFinished, vi } from 'vitest';
 import { LocalSandbox } from '../../src/sandboxes/local.js';
+import { CannotStart, type Cell, type Sandbox } from '../../src/sandboxes/sandbox.js';
 import { createSimulator } from '../../src/simulators/index.js';
+import { ProgramSimulator } from '../../src/simulators/program.js';
 import { simulatorSettings } from '../../src/simulators/settings.js';
-import { MachineFault } from '../../src/support/errors.js';
+import { MachineFault, UsageError } from '../../src/support/errors.js';
 import { attemptWith } from '../support/attempt.js';
 import { Child } from '../support/child.js';
 import { attemptDirectories, temporaryDirectory } from '../support/directories.js';
@@ -183,15 +185,73 @@ describe.each(places)('a program in the sandbox $kind', (place) => {
     expect(await readFile(join(directories.output, 'fleet_log.txt'), 'utf8')).toBe('done\n');
   });
 
-  it('blames the machine when the command is not there', async () => {
-    const sandbox = await place.settings();
-    const settings = simulatorSettings.parse({ kind: 'program', command: ['no-such-model'], sandbox });
-    const simulator = createSimulator(settings, { timeoutSeconds });
+  /** A simulator of a command beside which these files lie, all of them programs. */
+  async function beside(command: string[], files: Record<string, string> = {}, more: object = {}) {
+    const folder = await temporaryDirectory();
+    for (const [name, content] of Object.entries(files)) await writeFile(join(folder, name), content, { mode: 0o755 });
+    const settings = simulatorSettings.parse({ kind: 'program', command, ...more, sandbox: await place.settings() });
+    const simulator = createSimulator(settings, { timeoutSeconds, folder });
     onTestFinished(() => simulator.close());
+    return simulator;
+  }
+
+  it.each([
+    ['no-such-model', /^simulator\.command: no-such-model: not found on the PATH/],
+    ['./no-such-model', /no-such-model: no such file on /],
+    ['/etc/passwd', /^simulator\.command: \/etc\/passwd: no permission to execute it: chmod \+x/],
+    ['/etc', /^simulator\.command: \/etc: not a file that could be started$/],
+    ['./interpreted', /interpreted: its first line is "#!\/no\/such\/sh", but \/no\/such\/sh: no such file on /],
+    ['./by-env', /"#!\/bin\/env no-such-python", but (no-such-python: not found on the PATH|\/bin\/env: no such file)/],
+  ])('refuses the command %s before it runs', async (program, sentence) => {
+    const files = { interpreted: '#!/no/such/sh\n', 'by-env': '#!/bin/env no-such-python\n' };
+    const prepared = (await beside([program], files)).prepare();
+    await expect(prepared).rejects.toThrow(UsageError);
+    await expect(prepared).rejects.toThrow(sentence);
+  });
+
+  it.each([
+    ['word', ['sh', 'model.sh', 'a word']],
+    ['program', ['./model.sh', 'a word']],
+  ])('finds a %s of the command in the folder of the configuration', async (_, command) => {
+    const model = `#!/bin/sh\necho "$1"; ${writesResult('{"stable":true}')}`;
+    const simulator = await beside(command, { 'model.sh': model });
     await simulator.prepare();
-    const run = simulator.run(attemptWith({ directories: await attemptDirectories() }));
-    await expect(run).rejects.toThrow(MachineFault);
-    await expect(run).rejects.toThrow("cannot start 'no-such-model'");
+    for (let run = 0; run < 2; run++) {
+      const { input, output } = await attemptDirectories();
+      expect(await simulator.run(attemptWith({ directories: { input, output } }))).toMatchObject({ stable: true });
+      expect(await readFile(join(output, 'fleet_log.txt'), 'utf8')).toBe('a word\n');
+    }
+  });
+
+  it('leaves words alone that name directories, or files of a run', async () => {
+    const simulator = await beside(
+      [
+        'sh',
+        '-c',
+        `echo "$@"; ls "$1"; ${writesResult('{"stable":true}')}`,
+        'sh',
+        'input/parameters.json',
+        'input',
+        '-e',
+      ],
+      { '-e': '' },
+    );
+    await simulator.prepare();
+    const { input, output } = await attemptDirectories();
+    await simulator.run(attemptWith({ directories: { input, output } }));
+    expect(await readFile(join(output, 'fleet_log.txt'), 'utf8')).toBe(
+      'input/parameters.json input -e\ninput/parameters.json\n',
+    );
+  });
+
+  it('has the variables that the configuration sets', async () => {
+    const env = { OMP_NUM_THREADS: 4, DEBUG: true, GREETING: 'a $b "c"' };
+    const script = `echo "$OMP_NUM_THREADS $DEBUG $GREETING"; ${writesResult('{"stable":true}')}`;
+    const simulator = await beside(['sh', '-c', script], {}, { env });
+    await simulator.prepare();
+    const { input, output } = await attemptDirectories();
+    await simulator.run(attemptWith({ directories: { input, output } }));
+    expect(await readFile(join(output, 'fleet_log.txt'), 'utf8')).toBe('4 true a $b "c"\n');
   });
 
   it('runs all slots at once', async () => {
@@ -206,6 +266,24 @@ describe.each(places)('a program in the sandbox $kind', (place) => {
   });
 });
 
+it('a program that could not be started after all is refused at the next look', async () => {
+  const cell = {
+    directory: '/fleet',
+    problemWith: async () => undefined,
+    put: async () => {},
+    execute: () => Promise.reject(new CannotStart("This machine cannot start 'model'")),
+  };
+  const sandbox = {
+    prepare: async () => {},
+    use: (_: number, work: (cell: Cell) => Promise<unknown>) => work(cell as unknown as Cell),
+  };
+  const simulator = new ProgramSimulator({ command: ['model'], timeoutSeconds }, sandbox as unknown as Sandbox);
+  await simulator.prepare();
+  const run = simulator.run(attemptWith({ directories: await attemptDirectories() }));
+  await expect(run).rejects.toThrow(MachineFault);
+  await expect(simulator.prepare()).rejects.toThrow(UsageError);
+});
+
 describe('the local sandbox', () => {
   it('gives programs a small environment', async () => {
     const sandbox = new LocalSandbox({ scratch: await temporaryDirectory(), ...limits });
@@ -216,6 +294,22 @@ describe('the local sandbox', () => {
       cell.execute({ argv, timeoutSeconds, signal: new AbortController().signal }),
     );
     expect(log.trim()).toBe('FLEET_CELL,HOME,LANG,PATH,TMPDIR');
+  });
+
+  it('passes on the variables of the worker that it names, and says which are not set', async () => {
+    vi.stubEnv('MODEL_DATA', '/data of the model');
+    onTestFinished(() => void vi.unstubAllEnvs());
+    const sandbox = { kind: 'local', scratch: await temporaryDirectory(), passEnvironment: ['MODEL_DATA', 'NOT_SET'] };
+    const script = `echo "$MODEL_DATA"; env | grep -c NOT_SET; ${writesResult('{"stable":true}')}`;
+    const settings = simulatorSettings.parse({ kind: 'program', command: ['sh', '-c', script], sandbox });
+    const notes: string[] = [];
+    const simulator = createSimulator(settings, { timeoutSeconds, note: (sentence) => notes.push(sentence) });
+    onTestFinished(() => simulator.close());
+    await simulator.prepare();
+    const { input, output } = await attemptDirectories();
+    await simulator.run(attemptWith({ directories: { input, output } }));
+    expect(await readFile(join(output, 'fleet_log.txt'), 'utf8')).toBe('/data of the model\n0\n');
+    expect(notes).toEqual(['sandbox.passEnvironment: NOT_SET is not set here']);
   });
 
   it('keeps what a run writes through a link out of the checkout it was copied from', async () => {
@@ -300,7 +394,7 @@ const shutOut = (folder: string) => `
     echo '{"stable":true}' >result.json
     chmod 555 closed/inner; chmod 0 closed .\`;
   const sandbox = new LocalSandbox({ scratch: folder + '/scratch', outputBytes: 1e6, outputFiles: 100 });
-  const simulator = new ProgramSimulator(['sh', '-c', shut], 60, sandbox);
+  const simulator = new ProgramSimulator({ command: ['sh', '-c', shut], timeoutSeconds: 60 }, sandbox);
   await simulator.prepare();
   const outcomes = [];
   for (const run of ['one', 'two']) {

@@ -41,6 +41,8 @@ function cellWith(engine: Partial<Docker.Container>): DockerCell {
     checkout: false,
     clearable: true,
     warm: true,
+    entrypoint: [],
+    path: '/bin',
     image: 'model',
     memory: 2 ** 26,
     limits: { outputBytes: 2 ** 30, outputFiles: 1000 },

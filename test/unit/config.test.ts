@@ -50,6 +50,7 @@ describe('a configuration', () => {
   test('has defaults for all but the name and the parameters', () => {
     expect(load(base)).toEqual({
       name: 'test',
+      folder,
       parameters: [
         { name: 'O2', start: 0.21, step: [{ below: 1, by: 0.01 }], max: 0.3 },
         { name: 'N2', start: 0.7877, filler: true },

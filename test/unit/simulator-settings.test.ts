@@ -21,8 +21,10 @@ describe('the settings of a simulator', () => {
         outputBytes: 2 ** 30,
         outputFiles: 10_000,
         warm: true,
+        entrypoint: 'keep',
         directory: '/code/atmos',
       },
+      env: {},
       photochem: ['./Photo.run'],
       clima: ['./Clima.run'],
       climaSteps: 400,
@@ -59,5 +61,32 @@ describe('the settings of a simulator', () => {
     [{ kind: 'atmos', climaSteps: 1, sandbox: { kind: 'local' } }, 'climaSteps: a whole number from 2'],
   ])('%j are refused', (settings, problem) => {
     expect(problemOf(settings)).toBe(problem);
+  });
+
+  it('turn the values of variables into text', () => {
+    const env = { OMP_NUM_THREADS: 1, DEBUG: false, NAME: 'a b' };
+    const settings = simulatorSettings.parse({ kind: 'program', command: ['a'], env, sandbox: { kind: 'local' } });
+    expect(settings).toMatchObject({ env: { OMP_NUM_THREADS: '1', DEBUG: 'false', NAME: 'a b' } });
+  });
+
+  it.each([
+    'FLEET_INPUT_DIR',
+    'ATMOS_FLEET_DASHBOARD_TOKEN',
+    'REDIS_URL',
+    'REDIS_URL_FILE',
+    'DATABASE_URL',
+    'DATABASE_URL_FILE',
+    'GOOGLE_APPLICATION_CREDENTIALS',
+    'A-B',
+    '',
+  ])('refuse the variable "%s", to set or to pass on', (name) => {
+    const program = { kind: 'program', command: ['a'], sandbox: { kind: 'local' } };
+    expect(problemOf({ ...program, env: { [name]: 'a' } })).toMatch(
+      `env.${name}: a variable's name, none of the fleet`,
+    );
+    const sandbox = { kind: 'local', passEnvironment: [name] };
+    expect(problemOf({ ...program, sandbox })).toMatch(
+      "sandbox.passEnvironment.0: a variable's name, none of the fleet",
+    );
   });
 });

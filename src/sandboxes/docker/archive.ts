@@ -1,4 +1,4 @@
-import { mkdir, open } from 'node:fs/promises';
+import { lstat, mkdir, open } from 'node:fs/promises';
 import { dirname, join, posix } from 'node:path';
 import { Readable, type Writable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
@@ -10,9 +10,10 @@ import type { Copy } from '../sandbox.js';
 /** Everything may be written by whatever user the container has: the container is its own wall. */
 const fileMode = 0o666;
 const directoryMode = 0o777;
+const executableBits = 0o111;
 
 /**
- * A tar stream of the files below local directories, at paths inside. `withDirectories` makes the directories entries
+ * A tar stream of local files, or the files below local directories, at paths inside. `withDirectories` makes the directories entries
  * too; without, those that are there keep their owner and mode.
  */
 export function packed(copies: readonly Copy[], withDirectories: boolean): Readable {
@@ -33,6 +34,11 @@ async function fill(archive: Pack, copies: readonly Copy[], withDirectories: boo
     archive.entry({ name, type: 'directory', mode: directoryMode });
   };
   for (const { from, to } of copies) {
+    if ((await lstat(from)).isFile()) {
+      addDirectory(posix.dirname(to));
+      await addFile(archive, from, to);
+      continue;
+    }
     addDirectory(to);
     for await (const path of regularFiles(from)) {
       addDirectory(posix.join(to, posix.dirname(path)));
@@ -44,9 +50,9 @@ async function fill(archive: Pack, copies: readonly Copy[], withDirectories: boo
 async function addFile(archive: Pack, path: string, name: string): Promise<void> {
   const file = await open(path);
   try {
-    const { size } = await file.stat();
+    const { size, mode } = await file.stat();
     // The library's own kind of stream, which Node's can be piped into all the same.
-    const entry = archive.entry({ name, size, mode: fileMode }) as unknown as Writable;
+    const entry = archive.entry({ name, size, mode: fileMode | (mode & executableBits) }) as unknown as Writable;
     if (size === 0) entry.end();
     else await pipeline(file.createReadStream({ autoClose: false, end: size - 1 }), entry);
   } finally {
@@ -82,10 +88,18 @@ export async function unpack(archive: Readable, to: string, limits: OutputLimits
   return found;
 }
 
-/** The first bytes of the one file that the engine sends; undefined where it is no regular file. */
+/** The first bytes of the one file that the engine sends, which sends no more then; undefined where it is no regular file. */
 export async function firstFile(archive: Readable, mostBytes: number): Promise<Buffer | undefined> {
   for await (const entry of entriesOf(archive)) {
-    return entry.header.type === 'file' ? await firstBytes(entry, mostBytes) : undefined;
+    if (entry.header.type !== 'file') return undefined;
+    const pieces: Buffer[] = [];
+    let size = 0;
+    for await (const piece of entry as AsyncIterable<Buffer>) {
+      pieces.push(piece);
+      size += piece.length;
+      if (size >= mostBytes) break;
+    }
+    return Buffer.concat(pieces).subarray(0, mostBytes);
   }
   return undefined;
 }

@@ -1,10 +1,13 @@
+import { randomUUID } from 'node:crypto';
 import { type Duplex, PassThrough, type Readable } from 'node:stream';
 import { setTimeout as delay } from 'node:timers/promises';
 import type Docker from 'dockerode';
 import { MachineFault } from '../../support/errors.js';
 import { fullDisk } from '../../support/machine.js';
+import { lastLines } from '../log.js';
 import type { OutputLimits } from '../output.js';
 import {
+  CannotStart,
   type Command,
   type Copy,
   type Ending,
@@ -14,11 +17,12 @@ import {
   resultsOf,
 } from '../sandbox.js';
 import type { KeptCell } from '../slots.js';
+import { whyNotStartable } from '../startable.js';
 import { Watch } from '../watch.js';
 import { firstFile, packed, unpack, wholeFiles } from './archive.js';
 import { Demultiplexer } from './demux.js';
-import { ask, askFor, copySilenceSeconds, engineFault, readAll } from './engine.js';
-import { lookInside } from './look.js';
+import { ask, askFor, engineFault } from './engine.js';
+import { copiedOut, lookInside, placeIn } from './look.js';
 
 /**
  * A command, and after it its results on standard output: another command costs the engine as much as copying one file.
@@ -48,6 +52,9 @@ const killedStatus = 137;
 const stoppedStatus = 143;
 /** The process that keeps a container alive, and the one that reaps orphans. */
 const ownProcesses = 2;
+/** By which it shows that an entry point ran the command that followed it. */
+const probeVariable = 'FLEET_PROBE';
+const probeSeconds = 60;
 const pollMilliseconds = 2000;
 const settleSeconds = 60;
 const lingerMilliseconds = 1000;
@@ -61,7 +68,13 @@ export interface CellOptions {
   warm: boolean;
   /** Whether what a use may write to is known, and so can be cleared for the next. */
   clearable: boolean;
-  /** For messages. */
+  /** What commands start in; the cell's directory where absent. */
+  workdir?: string | undefined;
+  /** The words before a command, of a program that runs what follows them. */
+  entrypoint: readonly string[];
+  /** The image's PATH. */
+  path: string;
+  /** The image's name, for messages. */
   image: string;
   /** Bytes, for messages. */
   memory: number;
@@ -122,7 +135,8 @@ export class DockerCell implements KeptCell {
   }
 
   async take(from: string, to: string): Promise<boolean> {
-    return (await this.copyOut(from, (archive) => unpack(archive, to, this.options.limits))) ?? false;
+    const read = (archive: Readable) => unpack(archive, to, this.options.limits);
+    return (await this.copyOut(from, read)) ?? false;
   }
 
   read(path: string): Promise<Buffer | undefined> {
@@ -141,7 +155,7 @@ export class DockerCell implements KeptCell {
     if (!this.options.clearable) return false;
     const { Processes } = await ask('listing processes', () => this.container.top());
     if (Processes.length > ownProcesses) return false;
-    const { status } = await this.execute({
+    const { status } = await this.perform({
       argv: ['sh', '-c', clear, 'sh', this.directory, ...writable],
       timeoutSeconds: settleSeconds,
       signal: new AbortController().signal,
@@ -155,13 +169,55 @@ export class DockerCell implements KeptCell {
     return this.ending;
   }
 
-  async execute(command: Command): Promise<Execution> {
+  async problemWith(command: Pick<Command, 'argv' | 'environment' | 'results'>): Promise<string | undefined> {
+    const { image, entrypoint, workdir = this.directory } = this.options;
+    const beyond = entrypoint.length === 0 ? undefined : await this.beyondEntrypoint(command.environment);
+    if (beyond && 'problem' in beyond) return beyond.problem;
+    const path = beyond?.path ?? command.environment?.PATH ?? this.options.path;
+    const place = placeIn(this.container, image, path, workdir);
+    const shell = command.results?.length ? await whyNotStartable('sh', place) : undefined;
+    return shell ?? whyNotStartable(command.argv[0] ?? '', place);
+  }
+
+  /** The PATH of a command that the entry point runs; or why it runs none. */
+  private async beyondEntrypoint(environment: Command['environment']): Promise<{ path: string } | { problem: string }> {
+    const { image, entrypoint, path } = this.options;
+    const words = `the entry point ${JSON.stringify(entrypoint)} of the image ${image}`;
+    const advice = 'with sandbox.entrypoint: clear, commands run without it';
+    const mark = randomUUID();
+    try {
+      const { status, log } = await this.execute({
+        argv: ['cat', '/proc/self/environ'],
+        environment: { ...environment, [probeVariable]: mark },
+        timeoutSeconds: probeSeconds,
+        signal: new AbortController().signal,
+      });
+      // What the entry point printed comes before the first variable.
+      const variables = log.split('\0').map((text) => text.slice(text.lastIndexOf('\n') + 1));
+      if (variables.includes(`${probeVariable}=${mark}`)) {
+        return { path: variables.find((text) => text.startsWith('PATH='))?.slice(5) ?? path };
+      }
+      const printed = lastLines(log, 3);
+      return { problem: `${words} does not run the command after it (status ${status}): ${advice}\n${printed}`.trim() };
+    } catch (error) {
+      if (!(error instanceof CannotStart)) throw error;
+      return { problem: `${words} cannot be started: ${advice}\n${error.message}` };
+    }
+  }
+
+  execute(command: Command): Promise<Execution> {
+    return this.perform({ ...command, argv: [...this.options.entrypoint, ...command.argv] });
+  }
+
+  /** Runs a command as it stands, without the entry point. */
+  private async perform(command: Command): Promise<Execution> {
     command.signal.throwIfAborted();
     const { argv, environment = {}, results = [] } = command;
     const exec = await ask('starting a command', () =>
       this.container.exec({
         Cmd: results.length === 0 ? [...argv] : ['sh', '-c', withResults, results.join(' '), ...argv],
         Env: Object.entries(environment).map(([name, value]) => `${name}=${value}`),
+        WorkingDir: this.options.workdir ?? this.directory,
         AttachStdout: true,
         AttachStderr: true,
       }),
@@ -217,7 +273,7 @@ export class DockerCell implements KeptCell {
     const status = found?.Running === false ? (found.ExitCode ?? killedStatus) : killedStatus;
     if (found && (found.Pid === 0 || !started) && cannotStart.has(status)) {
       const why = found.Pid === 0 && results ? 'it must hold the program sh' : watch.ended(status).log.trim();
-      throw new MachineFault(`The image ${this.options.image} cannot start '${argv[0]}': ${why}`);
+      throw new CannotStart(`The image ${this.options.image} cannot start '${argv[0]}': ${why}`);
     }
     if (status !== killedStatus) return watch.ended(status);
     const limit = `${Math.round(this.options.memory / 2 ** 20)} MiB`;
@@ -229,11 +285,9 @@ export class DockerCell implements KeptCell {
     return watch.ended(status, `its container ended with it, with status ${end.value}`);
   }
 
-  /** What is read of a path's archive; undefined where there is no such path. */
-  private async copyOut<T>(path: string, read: (archive: Readable) => Promise<T>): Promise<T | undefined> {
-    const doing = 'copying files out of a container';
-    const archive = await askFor(doing, () => this.container.getArchive({ path: `${this.directory}/${path}` }));
-    return archive && readAll(doing, archive as Readable, copySilenceSeconds, read);
+  /** What is read of the archive of a path in the cell; undefined where there is no such path. */
+  private copyOut<T>(path: string, read: (archive: Readable) => Promise<T>): Promise<T | undefined> {
+    return copiedOut(this.container, `${this.directory}/${path}`, read);
   }
 
   /** Where the engine refuses, the container still goes by itself once its lifeline is cut. */

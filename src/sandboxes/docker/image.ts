@@ -8,6 +8,8 @@ import { credentialsFor } from './registry.js';
 
 /** Where runs without a checkout have their files. */
 export const scratchDirectory = '/fleet';
+/** What the engine gives a container whose image has no PATH. */
+const defaultPath = '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin';
 const ownMounts = [scratchDirectory, '/tmp', '/dev/shm'];
 
 export type PullPolicy = 'missing' | 'always' | 'never';
@@ -20,6 +22,10 @@ export interface Image {
   digest: string;
   /** The user that it wants to run as; empty means root. */
   user: string;
+  /** The words that it wants before a command; its program by its whole path where that is relative. */
+  entrypoint: string[];
+  workdir: string;
+  path: string;
   /** Directories that it declares to be volumes: each container has them writable, with the image's files in them. */
   volumes: string[];
 }
@@ -57,11 +63,27 @@ export async function obtain(
   const found = present ?? (await inspect(engine, name));
   if (!found) throw new MachineFault(`The image ${name} was pulled, but is not there`);
   const { Id, RepoDigests = [], Config } = found;
-  return { id: Id, digest: RepoDigests[0] ?? Id, user: Config.User, volumes: volumesOf(Config) };
+  return {
+    id: Id,
+    digest: RepoDigests[0] ?? Id,
+    user: Config.User,
+    ...commandsOf(Config),
+    volumes: volumesOf(Config),
+  };
 }
 
+function commandsOf({ Entrypoint, WorkingDir, Env }: Config): Pick<Image, 'entrypoint' | 'workdir' | 'path'> {
+  const workdir = WorkingDir || '/';
+  const [program = '', ...rest] = typeof Entrypoint === 'string' ? [Entrypoint] : (Entrypoint ?? []);
+  const absolute = program.includes('/') ? posix.resolve(workdir, program) : program;
+  const path = Env?.find((variable) => variable.startsWith('PATH='))?.slice(5) ?? defaultPath;
+  return { entrypoint: program === '' ? [] : [absolute, ...rest], workdir, path };
+}
+
+type Config = Docker.ImageInspectInfo['Config'];
+
 /** But for those that every container has in memory. */
-function volumesOf({ Volumes }: Docker.ImageInspectInfo['Config']): string[] {
+function volumesOf({ Volumes }: Config): string[] {
   const paths = Object.keys(Volumes ?? {}).map((path) => posix.resolve('/', path));
   return paths.filter((path) => !ownMounts.includes(path));
 }

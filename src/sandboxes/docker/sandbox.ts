@@ -1,19 +1,23 @@
 import type { Duplex } from 'node:stream';
 import type Docker from 'dockerode';
-import { MachineFault } from '../../support/errors.js';
+import { MachineFault, UsageError } from '../../support/errors.js';
 import { hasEnded, thisProcess } from '../../support/owner.js';
 import type { OutputLimits } from '../output.js';
 import type { Cell, Sandbox } from '../sandbox.js';
 import { type KeptCell, Slots } from '../slots.js';
+import { whyNotStartable } from '../startable.js';
 import { DockerCell, fullDiskOf, removeContainer } from './cell.js';
 import { ask, connect } from './engine.js';
 import { type Image, inspect, obtain, type PullPolicy, scratchDirectory } from './image.js';
+import { placeIn } from './look.js';
 
 /** The label that says which process a container or volume belongs to. */
 export const ownerLabel = 'io.atmos-fleet.owner';
 
 const ownLabels = { [ownerLabel]: thisProcess };
 
+/** The program of a container: it ends when its input does. */
+const keeper = 'cat';
 const nobody = '65534:65534';
 /** Age at which a container that never ran counts as left behind, whoever made it, s. */
 const abandonedSeconds = 600;
@@ -29,6 +33,10 @@ export interface DockerOptions extends OutputLimits {
   scratch: number;
   user?: string | undefined;
   warm: boolean;
+  /** Whether commands are run by the image's entry point; keep where absent. */
+  entrypoint?: 'keep' | 'clear' | undefined;
+  /** Where commands start: a directory of the image, or the image's own; the run's directory where absent. */
+  workdir?: string | undefined;
 }
 
 /**
@@ -43,6 +51,8 @@ export class DockerSandbox implements Sandbox {
   private image: Image | undefined;
   /** Where the engine keeps its files. */
   private disk = '';
+  /** The image that is known to hold the program which keeps its containers. */
+  private keptBy: string | undefined;
 
   /** `checkout`: the directory of the image that runs work in; its root is then writable, and dies with the container. */
   constructor(
@@ -103,21 +113,25 @@ export class DockerSandbox implements Sandbox {
 
   private async make(): Promise<KeptCell> {
     if (!this.image) throw new Error('a sandbox is prepared before it is used');
-    const { image, warm, memory } = this.options;
+    const { image, warm, memory, workdir } = this.options;
     const creation = this.creation(this.image);
-    const { volumes } = this.image;
+    const { volumes, path } = this.image;
     const container = await ask('making a container', () => this.engine.createContainer(creation));
     try {
+      await this.seeKeeper(container, this.image);
       const lifeline = (await ask('connecting to a container', () =>
         container.attach({ stream: true, stdin: true, hijack: true }),
       )) as Duplex;
-      await ask(`starting a container of ${image} (it must hold the program cat)`, () => container.start());
+      await ask(`starting a container of ${image}`, () => container.start());
       const directory = this.checkout ?? scratchDirectory;
       return new DockerCell(container, lifeline, {
         directory,
         checkout: this.checkout !== undefined,
         warm,
         clearable: this.checkout === undefined && volumes.length === 0,
+        entrypoint: this.options.entrypoint === 'clear' ? [] : this.image.entrypoint,
+        workdir: workdir === 'image' ? this.image.workdir : workdir,
+        path,
         image,
         memory,
         limits: this.options,
@@ -129,12 +143,25 @@ export class DockerSandbox implements Sandbox {
     }
   }
 
+  /** The engine would start a container without it, which would end at once. */
+  private async seeKeeper(container: Docker.Container, { id, path }: Image): Promise<void> {
+    if (this.keptBy === id) return;
+    const { image } = this.options;
+    const problem = await whyNotStartable(keeper, placeIn(container, image, path, '/'));
+    if (problem !== undefined) {
+      throw new UsageError(
+        `simulator.sandbox.image: ${image} has to hold ${keeper}, which keeps containers: ${problem}`,
+      );
+    }
+    this.keptBy = id;
+  }
+
   private creation({ id, user, volumes }: Image): Docker.ContainerCreateOptions {
     const { memory, cpus, pids, scratch } = this.options;
     return {
       Image: id,
       Labels: ownLabels,
-      Entrypoint: ['cat'],
+      Entrypoint: [keeper],
       Cmd: [],
       OpenStdin: true,
       StdinOnce: true,

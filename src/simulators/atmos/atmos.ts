@@ -2,6 +2,7 @@ import { mkdir, writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import type { Cell, Ending, Sandbox } from '../../sandboxes/sandbox.js';
 import { onDisk, readFirst } from '../../support/files.js';
+import { StartCheck } from '../commands.js';
 import { failure } from '../failure.js';
 import type { Attempt, Outcome, Simulator } from '../simulator.js';
 import { climaPaths, inputPaths, photochemPaths, readTemplates, stalePaths, type Templates } from './checkout.js';
@@ -19,6 +20,8 @@ export interface AtmosOptions {
   photochem: readonly string[];
   clima: readonly string[];
   climaSteps: number;
+  /** Variables of both programs. */
+  env?: Readonly<Record<string, string>>;
   /** Longest time of both programs together, s. */
   timeoutSeconds: number;
   /** The search's parameters, which must be species that Atmos knows. */
@@ -41,11 +44,14 @@ interface Start {
 export class AtmosSimulator implements Simulator {
   readonly keepsFiles = true;
   private templates: Templates | undefined;
+  private readonly startCheck: StartCheck;
 
   constructor(
     private readonly options: AtmosOptions,
     private readonly sandbox: Sandbox,
-  ) {}
+  ) {
+    this.startCheck = new StartCheck(sandbox);
+  }
 
   get facts(): Record<string, string> {
     return this.sandbox.facts;
@@ -53,7 +59,16 @@ export class AtmosSimulator implements Simulator {
 
   async prepare(signal?: AbortSignal): Promise<void> {
     await this.sandbox.prepare(signal);
-    this.templates ??= await this.sandbox.use(0, (cell) => readTemplates(cell, this.options.names));
+    await this.startCheck.check(async (cell) => {
+      this.templates ??= await readTemplates(cell, this.options.names);
+      const { photochem, clima, env: environment } = this.options;
+      const command = (argv: readonly string[], paths: Record<string, string>) => ({
+        argv,
+        results: Object.values(paths),
+        ...(environment && { environment }),
+      });
+      return { photochem: command(photochem, photochemPaths), clima: command(clima, climaPaths) };
+    });
   }
 
   close(): Promise<void> {
@@ -67,7 +82,7 @@ export class AtmosSimulator implements Simulator {
     const { directories } = attempt;
     return this.sandbox.use(attempt.slot, async (cell) => {
       const run = new AtmosRun(cell, this.options, templates, attempt, directories);
-      const outcome = await run.outcome();
+      const outcome = await this.startCheck.during(() => run.outcome());
       if (outcome.kind === 'error') await cell.failed();
       else if (run.endedEarly) cell.discard();
       return outcome;
@@ -181,6 +196,7 @@ class AtmosRun {
       timeoutSeconds,
       signal,
       results,
+      ...(this.options.env && { environment: this.options.env }),
       ...(stopWhen && { stopWhen }),
     });
     this.endedEarly ||= ended.ending !== 'exited';
