@@ -1,5 +1,6 @@
 import { createHash, timingSafeEqual } from 'node:crypto';
 import { isIP } from 'node:net';
+import { hostNamed, isLoopback } from '../support/loopback.js';
 
 /** Nothing but what this server itself serves; no script or style in the page's text. */
 export const pageHeaders = {
@@ -19,20 +20,13 @@ export function showsToken(authorization: string | undefined, token: string): bo
   return timingSafeEqual(one, other);
 }
 
-export function isLoopback(host: string): boolean {
-  return host === 'localhost' || host === '::1' || (isIP(host) === 4 && host.startsWith('127.'));
-}
-
 /**
  * Whether a request was meant for this server. A page of another site whose name leads here (DNS rebinding) sends that site's
  * name; it cannot send an address. So a server on loopback answers to the names of loopback; elsewhere to any address as well,
  * as it may be published or scraped by one that it does not know; and both to the names that they were told.
  */
 export function isMeantForHere(hostHeader: string | undefined, listensOn: string, allowed: readonly string[]): boolean {
-  const name = (hostHeader ?? '')
-    .replace(/:\d+$/, '')
-    .replace(/^\[(.*)\]$/, '$1')
-    .toLowerCase();
+  const name = hostNamed(hostHeader);
   if (isLoopback(name) || name === listensOn.toLowerCase() || allowed.includes(name)) return true;
   return !isLoopback(listensOn) && isIP(name) !== 0;
 }

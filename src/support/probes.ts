@@ -1,6 +1,7 @@
 import { once } from 'node:events';
 import { createServer, type Server } from 'node:http';
 import { messageOf, UsageError } from './errors.js';
+import { hostNamed, isLoopback } from './loopback.js';
 
 /** A process's answers to those who watch it. */
 export interface Probes {
@@ -21,9 +22,16 @@ interface Answer {
   body: string;
 }
 
-/** Serves /healthz (the process turns), /readyz (it can work) and /metrics. The server does not keep the process alive. */
+/**
+ * Serves /healthz (the process turns), /readyz (it can work) and /metrics. The server does not keep the process alive. On loopback it
+ * answers to the names of loopback alone: the page of another site whose name leads here (DNS rebinding) reads nothing.
+ */
 export async function serveProbes({ host, port }: Address, probes: Probes): Promise<Server> {
-  const server = createServer(async ({ method, url }, response) => {
+  const server = createServer(async ({ method, url, headers }, response) => {
+    if (isLoopback(host) && !isLoopback(hostNamed(headers.host))) {
+      response.writeHead(421).end('this server does not answer to that name\n');
+      return;
+    }
     const {
       status,
       type = 'text/plain; charset=utf-8',
