@@ -3,6 +3,7 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { transformSync } from 'esbuild';
 import { temporaryFolder } from '../support/folder.js';
+import { programFolder } from '../support/program.js';
 import { type Mutation, mutate } from './mutation.js';
 
 const root = fileURLToPath(new URL('../..', import.meta.url));
@@ -10,10 +11,11 @@ const root = fileURLToPath(new URL('../..', import.meta.url));
 /** A copy of the built program with a mutant in it; answers its folder. */
 export function buildMutant(file: string, mutation: Mutation): string {
   const folder = temporaryFolder();
-  for (const part of ['dist', 'package.json']) cpSync(join(root, part), join(folder, part), { recursive: true });
+  const copy = join(folder, 'program');
+  cpSync(programFolder, copy, { recursive: true });
   symlinkSync(join(root, 'node_modules'), join(folder, 'node_modules'));
   const source = mutate(file, readFileSync(join(root, 'src', file), 'utf8'), mutation);
   const { code } = transformSync(source, { loader: 'ts', format: 'esm', target: 'es2023' });
-  writeFileSync(join(folder, 'dist', file.replace(/\.ts$/, '.js')), code);
-  return join(folder, 'dist');
+  writeFileSync(join(copy, 'dist', file.replace(/\.ts$/, '.js')), code);
+  return copy;
 }

@@ -9,7 +9,8 @@ import fs, { appendFileSync, readdirSync, readFileSync, writeSync } from 'node:f
 import { createRequire, syncBuiltinESMExports } from 'node:module';
 import { isMainThread } from 'node:worker_threads';
 
-const require = createRequire(import.meta.url);
+const dist = new URL('../../test-output/program/dist/', import.meta.url);
+const require = createRequire(dist); // what the program itself loads
 const plan = JSON.parse(process.env.FAULT ?? 'null');
 const callsFile = process.env.FAULT_CALLS;
 const met = new Set();
@@ -41,7 +42,7 @@ function around(site, call, lie) {
 }
 
 const scripts = new Map();
-const folder = new URL('../../dist/queue/lua/', import.meta.url);
+const folder = new URL('queue/lua/', dist);
 const lua = (file) => readFileSync(new URL(file, folder), 'utf8');
 for (const file of readdirSync(folder)) {
   const text = lua(file).replace(/^-- Uses: +(\w+)$/m, (_, part) => lua(`${part}.lua`));

@@ -8,7 +8,7 @@ import { AsyncLocalStorage } from 'node:async_hooks';
 import { appendFileSync } from 'node:fs';
 import { writeFile } from 'node:fs/promises';
 import { isMainThread } from 'node:worker_threads';
-import { ReferenceSimulator } from '../../dist/simulators/reference.js';
+import { ReferenceSimulator } from '../../test-output/program/dist/simulators/reference.js';
 import { stableIn } from './shapes.mjs';
 
 const { SHAPE, RUNS, KEEP_FILES } = process.env;

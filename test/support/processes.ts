@@ -1,13 +1,13 @@
 import { mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { fileURLToPath } from 'node:url';
 import { stringify } from 'yaml';
 import { Child, type Ending } from './child.js';
 import { temporaryFolder } from './folder.js';
+import { programFolder } from './program.js';
 import { atEnd } from './scope.js';
 
 /** The built program whose roles are started. */
-export const program = { folder: fileURLToPath(new URL('../../dist/', import.meta.url)) };
+export const program = { folder: programFolder };
 
 export interface RoleOptions {
   /** The configuration, written to a file that the role is told of; or such a file's path. */
@@ -24,12 +24,12 @@ export interface LogLine {
   [field: string]: unknown;
 }
 
-/** Starts `dist/bin/<role>.js`. It is killed when its test (or file) ends; a process that it leaves behind fails the test. */
+/** Starts the program's `bin/<role>.js`. It is killed when its test (or file) ends; a process that it leaves behind fails the test. */
 export async function startRole(role: string, args: readonly string[] = [], options: RoleOptions = {}): Promise<Role> {
   const folder = temporaryFolder();
   const mark = join(folder, 'tmp');
   mkdirSync(mark);
-  const command = [join(program.folder, 'bin', `${role}.js`), ...args];
+  const command = [join(program.folder, 'dist', 'bin', `${role}.js`), ...args];
   const env = { ...ownEnvironment(), TMPDIR: mark, ...configuration(options.config, folder), ...options.env };
   const child = await Child.start(process.execPath, command, { cwd: options.cwd ?? folder, env });
   const started = new Role(`${role} ${args.join(' ')}`.trim(), child, mark);

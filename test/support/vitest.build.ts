@@ -1,8 +1,10 @@
 import { execFileSync } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
+import { copyProgram } from './program.js';
 
-/** Builds dist/ once, before the tests that start its programs. */
-export default function build(): void {
+/** Builds dist/ once, before the tests that start its programs, and the copy that they start. */
+export default async function build(): Promise<void> {
   const script = fileURLToPath(new URL('../../scripts/build.mjs', import.meta.url));
   execFileSync(process.execPath, [script], { stdio: 'inherit' });
+  await copyProgram();
 }
