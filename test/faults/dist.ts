@@ -1,6 +1,6 @@
 import { join } from 'node:path';
 import type { Look } from '../../src/queue/look.js';
-import { programFolder } from '../support/program.js';
+import { copyFolder } from '../support/program.js';
 
 /** A role that runs within the test's own process. */
 export interface Serving {
@@ -33,7 +33,7 @@ export function startDist(): Promise<Dist> {
 }
 
 async function load(): Promise<Dist> {
-  const bring = <T>(path: string) => import(/* @vite-ignore */ join(programFolder, 'dist', path)) as Promise<T>;
+  const bring = <T>(path: string) => import(/* @vite-ignore */ join(copyFolder, 'dist', path)) as Promise<T>;
   const [config, wire, tables, member, client, master, worker, artifacts, simulators, looks, oneShot, stops, log] =
     await Promise.all([
       bring<typeof import('../../src/config/config.js')>('config/config.js'),

@@ -92,7 +92,7 @@ async function importWithout({ file, text, without, test, built }: Guard): Promi
   // What tests start ends with them, as the module says that knows what they started.
   await import(/* @vite-ignore */ path('test/support/vitest.setup.ts'));
   await import(/* @vite-ignore */ path(`test/${testFile}`));
-  const { program } = (await import(path('test/support/processes.ts'))) as typeof import('../support/processes.js');
+  const { program } = (await import(path('test/support/program.ts'))) as typeof import('../support/program.js');
   if (built) {
     beforeAll(() => {
       program.folder = buildMutant(file, mutation);

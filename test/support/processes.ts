@@ -3,11 +3,8 @@ import { join } from 'node:path';
 import { stringify } from 'yaml';
 import { Child, type Ending } from './child.js';
 import { temporaryFolder } from './folder.js';
-import { programFolder } from './program.js';
+import { program } from './program.js';
 import { atEnd } from './scope.js';
-
-/** The built program whose roles are started. */
-export const program = { folder: programFolder };
 
 export interface RoleOptions {
   /** The configuration, written to a file that the role is told of; or such a file's path. */

@@ -1,6 +1,6 @@
 import { execFileSync } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
-import { copyProgram } from './program.js';
+import { copyProgram } from './programCopy.js';
 
 /** Builds dist/ once, before the tests that start its programs, and the copy that they start. */
 export default async function build(): Promise<void> {
