@@ -2,7 +2,12 @@ import type { Argv } from 'yargs';
 import { createArtifactStore } from '../artifacts/index.js';
 import { secretFrom } from '../config/config.js';
 import { serveDashboard } from '../dashboard/dashboard.js';
-import { UsageError } from '../support/errors.js';
+import type { Ledger } from '../ledger/ledger.js';
+import { OneShot } from '../roles/oneShot.js';
+import type { Search } from '../roles/search.js';
+import { Refused, UsageError } from '../support/errors.js';
+import type { Logger } from '../support/logger.js';
+import { orStopped } from '../support/patience.js';
 import { describeLattice } from './lattice.js';
 import { ledgerOf } from './ledger.js';
 import { wholeOption, withCommon } from './options.js';
@@ -47,7 +52,11 @@ export function dashboardCommand(cli: Argv): Argv {
           ...{ host: options.host ?? defaultHost, port, token, lattice: describeLattice(search.space) },
           allowedHosts: (options.allowedHost ?? []).map(hostName),
         };
+        const refusal = firstRefusal(search, ledger, log);
+        refusal.then((refused) => refused && stop.now('an error'));
         await serveDashboard({ search, ledger, reader, store, log, stop }, settings);
+        const refused = await orStopped(refusal, stop.abort).catch(() => undefined);
+        if (refused) throw refused;
         log.info('ended');
       } finally {
         await Promise.all([ledger.close(), reader.close(), store.close()]);
@@ -56,6 +65,17 @@ export function dashboardCommand(cli: Argv): Argv {
     },
   );
 }
+
+/** What Redis or the database refuses at the start, such as the password. What is only away, the page shows. */
+async function firstRefusal(search: Search, ledger: Ledger, log: Logger): Promise<Refused | undefined> {
+  const command = new OneShot(search, log);
+  const asked = [command.session.connection.ask((redis) => redis.ping()), ledger.open()];
+  const answers = await Promise.allSettled(asked);
+  await command.close();
+  return answers.map((answer) => (answer.status === 'rejected' ? answer.reason : undefined)).find(isRefused);
+}
+
+const isRefused = (error: unknown): error is Refused => error instanceof Refused;
 
 function hostName(text: string): string {
   if (/^[\w.-]+$/.test(text)) return text.toLowerCase();

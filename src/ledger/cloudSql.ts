@@ -1,5 +1,6 @@
 import type { AuthTypes, Connector, IpAddressTypes } from '@google-cloud/cloud-sql-connector';
-import { messageOf, Unavailable } from '../support/errors.js';
+import { messageOf, Refused, Unavailable } from '../support/errors.js';
+import { cloudSqlFailure } from './failures.js';
 
 /** A Cloud SQL instance as a database URL names it: `?cloudSql=project:region:instance`, `&ipType=PRIVATE` or `PSC`. */
 export interface CloudSqlInstance {
@@ -11,7 +12,7 @@ export interface CloudSqlInstance {
 
 /**
  * What mysql2 needs to reach an instance: TLS with certificates that last an hour, no open port, and by IAM no password.
- * `Unavailable` while Google's interfaces do not answer or refuse.
+ * `Unavailable` while Google's interfaces do not answer, `Refused` where they refuse.
  */
 export async function cloudSqlStream({ name, ipType, byIam }: CloudSqlInstance, connector: Connector) {
   try {
@@ -21,7 +22,10 @@ export async function cloudSqlStream({ name, ipType, byIam }: CloudSqlInstance, 
       authType: (byIam ? 'IAM' : 'PASSWORD') as AuthTypes,
     });
   } catch (error) {
-    throw new Unavailable(`Cloud SQL ${name}: ${messageOf(error)}`, { cause: error });
+    const message = `Cloud SQL ${name}: ${messageOf(error)}`;
+    const { class: kind, meaning } = cloudSqlFailure(error);
+    if (kind === 'outage') throw new Unavailable(message, { cause: error });
+    throw new Refused(`${message}; ${meaning}`, { cause: error });
   }
 }
 

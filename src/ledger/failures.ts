@@ -98,6 +98,24 @@ export function isLoginRefused(error: unknown): boolean {
   return databaseFailure(error) === login;
 }
 
+/** What Google's interfaces answer with a status of HTTP, and its connector with a code; all else is an outage. */
+const cloudSqlFailures: Readonly<Record<string, Failure>> = {
+  400: permanent('check database.cloudSql: project:region:instance'),
+  401: permanent("Google does not accept this machine's account"),
+  403: permanent('the account lacks the role Cloud SQL Client, or the Cloud SQL Admin API is switched off'),
+  404: permanent('there is no such instance: check database.cloudSql'),
+  EBADCONNECTIONNAME: permanent('check database.cloudSql: project:region:instance'),
+  EBADSQLADMINREGION: permanent('the instance is in another region: check database.cloudSql'),
+  ENOPUBLICSQLADMINIPADDRESS: permanent('the instance has no public address: name its ipType'),
+  ENOPRIVATESQLADMINIPADDRESS: permanent('the instance has no private address: name its ipType'),
+  ENOPSCSQLADMINIPADDRESS: permanent('the instance has no Private Service Connect: name its ipType'),
+};
+
+export function cloudSqlFailure(error: unknown): Failure {
+  const { code, status = code } = error as { code?: string | number; status?: number | string };
+  return cloudSqlFailures[String(status)] ?? cloudSqlFailures[String(code)] ?? outage('Google does not answer');
+}
+
 interface DatabaseError {
   code?: string;
   errno?: number;

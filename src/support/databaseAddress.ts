@@ -60,8 +60,14 @@ export function parseDatabaseUrl(url: string): DatabaseAddress {
     tls: tlsOptions(options),
     ...secretFileOf(options),
     ...(socketPath ? { socketPath } : {}),
-    ...(cloudSql ? { cloudSql: { name: cloudSql, ipType: options.get('ipType') ?? 'PUBLIC' } } : {}),
+    ...(cloudSql ? { cloudSql: { name: cloudSql, ipType: ipTypeOf(options) } } : {}),
   };
+}
+
+function ipTypeOf(options: URLSearchParams): string {
+  const ipType = options.get('ipType') ?? 'PUBLIC';
+  if (['PUBLIC', 'PRIVATE', 'PSC'].includes(ipType)) return ipType;
+  throw new UsageError(`ipType: expected PUBLIC, PRIVATE or PSC, got ${ipType}`);
 }
 
 function tlsOptions(options: URLSearchParams): TlsOptions {

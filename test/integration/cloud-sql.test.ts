@@ -10,6 +10,7 @@ import { Connector } from '@google-cloud/cloud-sql-connector';
 import { expect, test } from 'vitest';
 import { loadConfig } from '../../src/config/config.js';
 import { ask, connectDatabase } from '../../src/ledger/connect.js';
+import { Refused } from '../../src/support/errors.js';
 import { temporaryFolder } from '../support/folder.js';
 import { startMariadb } from '../support/mariadb.js';
 import { atEnd } from '../support/scope.js';
@@ -114,4 +115,23 @@ test('a database on Cloud SQL that Google does not tell of is waited for', async
   });
   atEnd(() => db.destroy());
   await expect(ask(db.raw('select 1'))).rejects.toThrow(/^Cloud SQL my-project:us-central1:pyatmos/);
+});
+
+test('what Google refuses is a refusal: no such instance, no right', async () => {
+  const refusing = (status: number) => ({
+    ...account,
+    request: () => Promise.reject(Object.assign(new Error('refused'), { status, code: status })),
+  });
+  for (const [status, sentence] of [
+    [403, /^Cloud SQL \S+: refused; the account lacks the role Cloud SQL Client/],
+    [404, /^Cloud SQL \S+: refused; there is no such instance/],
+  ] as const) {
+    const db = connectDatabase(`mysql://root@localhost/test?cloudSql=${name}`, async () => {
+      return new Connector({ auth: refusing(status) as unknown as AuthClient });
+    });
+    atEnd(() => db.destroy());
+    const answer = ask(db.raw('select 1'));
+    await expect(answer).rejects.toThrow(Refused);
+    await expect(answer).rejects.toThrow(sentence);
+  }
 });

@@ -3,6 +3,7 @@ import { join } from 'node:path';
 import { expect, test } from 'vitest';
 import { temporaryFolder } from '../support/folder.js';
 import { planeFleet } from '../support/plane.js';
+import { freePort } from '../support/port.js';
 import { runRole, startRole } from '../support/processes.js';
 import { startRedis } from '../support/redis.js';
 import { expectRefused, killConnections, startDatabase } from '../support/refusals.js';
@@ -69,6 +70,26 @@ test('the rights that the README names are enough for a whole search', async () 
   }
   const again = await startRole('sql-client', ['-r', '1'], as('creator'));
   await again.line(/^serving/);
+});
+
+test('a Redis user without dangerous commands is told the one that is needed; a dashboard ends too', async () => {
+  const redis = await startRedis({ tcp: true });
+  const root = redis.connect();
+  await root.call('ACL', 'SETUSER', 'usual', 'on', '>a-secret', '~*', '&*', '+@all', '-@dangerous', '-@admin');
+  const { config } = planeFleet(redis, 'usual');
+  const run = (role: string, login: string, ...args: string[]) =>
+    runRole(role, args, { config, env: { REDIS_URL: `redis://${login}@127.0.0.1:${redis.port}` } });
+  for (const role of ['worker', 'sql-client-master']) {
+    expectRefused(await run(role, 'usual:a-secret'), /: this user may not run INFO: grant it \+info$/);
+  }
+  const dashboard = await run('dashboard', 'usual:a-secret-of-old', '--port', String(await freePort()));
+  expect([dashboard.status, dashboard.stderr]).toEqual([1, expect.stringMatching(/^Redis \(\S+\): WRONGPASS /m)]);
+  await root.call('ACL', 'SETUSER', 'usual', '+info');
+  const worker = await startRole('worker', [], {
+    config,
+    env: { REDIS_URL: `redis://usual:a-secret@127.0.0.1:${redis.port}` },
+  });
+  await worker.line(/^waiting: search .* is not open/);
 });
 
 test('a password that was rotated is read again from its file, and used', async () => {

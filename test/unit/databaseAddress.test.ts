@@ -38,6 +38,7 @@ test.each([
   ['mysql://u@h/d?ssl-mode=DISABLED&ssl-cert=/x&ssl-key=/y', /^ssl-mode=DISABLED uses no ssl-ca/],
   ['mysql://u@h/d?ssl-cert=/x', /^ssl-cert and ssl-key belong together/],
   ['mysql://u@h/d?cloudSql=a:b:c&ssl-mode=REQUIRED', /^the ssl options do not apply to cloudSql/],
+  ['mysql://u@h/d?cloudSql=a:b:c&ipType=private', /^ipType: expected PUBLIC, PRIVATE or PSC, got private$/],
   ['sqlite::memory:', /^expected mysql:/],
 ])('what is wrong with %s is a sentence', (url, sentence) => {
   expect(() => parseDatabaseUrl(url)).toThrow(sentence);
