@@ -10,6 +10,12 @@ const time = z.iso.datetime();
 
 const metadataSchema = z.object({
   version: z.literal(1),
+  /** The mark of the table's incarnation that the run was for, and what defined its search. Absent in version 0.1. */
+  incarnation: z
+    .string()
+    .regex(/^[0-9a-f]{8}$/)
+    .optional(),
+  definition: z.record(z.string(), z.string()).optional(),
   parameters: z.record(z.string(), number),
   code: z.string(),
   hash: z.string().regex(/^[0-9a-f]{32}$/),

@@ -1,7 +1,7 @@
 import type { Argv } from 'yargs';
 import { storedRuns } from '../artifacts/index.js';
 import type { Ledger } from '../ledger/ledger.js';
-import { importRuns } from '../roles/importing.js';
+import { type Imported, importRuns } from '../roles/importing.js';
 import { killed } from '../roles/kill.js';
 import type { Member } from '../roles/member.js';
 import { OneShot } from '../roles/oneShot.js';
@@ -46,6 +46,14 @@ export function sqlClientCommand(cli: Argv): Argv {
           requiresArg: true,
           describe: "rebuild rows from this search's runs stored below a prefix (file:… or gs://…), and end",
         })
+        .option('incarnation', {
+          type: 'string',
+          requiresArg: true,
+          describe:
+            'with --import: runs for which of the tables that had this name; by default for the newest complete enough',
+          coerce: incarnationOf,
+        })
+        .implies('incarnation', 'import')
         .alias({ c: 'create', r: 'reset', m: 'master' })
         .conflicts('import', ['m', 'r'])
         .implies('yes', 'r')
@@ -55,7 +63,7 @@ export function sqlClientCommand(cli: Argv): Argv {
     async (options) => {
       const master = options.m === true;
       if (options.import !== undefined) {
-        await importFrom(options.import, openWorkbench('sql-client', options), options.c === true);
+        await importFrom(options.import, options.incarnation, openWorkbench('sql-client', options), options.c === true);
         return;
       }
       await serve(openWorkbench(master ? 'sql-client-master' : 'sql-client', options), {
@@ -120,23 +128,41 @@ async function serve(bench: Workbench, serving: Serving): Promise<void> {
   }
 }
 
-async function importFrom(prefix: string, bench: Workbench, create: boolean): Promise<void> {
+/** The mark of an incarnation that is named by it, or in full as the table's facts do; or `none`. */
+function incarnationOf(text: string): string {
+  if (text === 'none' || /^[0-9a-f]{8}(-[0-9a-f-]{27})?$/.test(text)) return text.slice(0, 8);
+  throw new UsageError(`--incarnation: expected 8 hex characters or none, got '${text}'`);
+}
+
+/** What an import left out, and how to have it instead. */
+function describeLeft({ foreign, redefined, difference, left }: Imported): string {
+  const lines = left.map(({ incarnation, runs, completed, last }) => {
+    const whose = incarnation === 'none' ? 'that name no incarnation of the table' : `of incarnation ${incarnation}`;
+    return `left out ${runs} runs ${whose} (${completed} completed points, the last at ${last}): --incarnation ${incarnation} imports those`;
+  });
+  if (redefined > 0) lines.push(`passed over ${redefined} runs of a search that was defined otherwise: ${difference}`);
+  if (foreign > 0) lines.push(`passed over ${foreign} runs of other searches`);
+  return lines.map((line) => `\n${line}`).join('');
+}
+
+async function importFrom(
+  prefix: string,
+  incarnation: string | undefined,
+  bench: Workbench,
+  create: boolean,
+): Promise<void> {
   const { name } = bench.search;
-  const runs = storedRuns(prefix, name);
   const ledger = ledgerOf(bench.config);
   try {
     await asOneShot(bench, async (command) => {
       if (create) await command.insist(() => ledger.create(bench.search.definition));
-      const { completed, errors, queued, unreadable, foreign } = await importRuns(
-        command,
-        ledger,
-        runs,
-        bench.config.run.attempts,
-      );
-      const others = foreign > 0 ? `\npassed over ${foreign} runs of other searches` : '';
-      if (completed + errors + queued + unreadable === 0) {
+      const { attempts } = bench.config.run;
+      const imported = await importRuns(command, ledger, () => storedRuns(prefix, name), { attempts, incarnation });
+      const others = describeLeft(imported);
+      if (imported.incarnation === undefined && imported.unreadable === 0) {
         throw new UsageError(`--import: found no run of ${name} in ${prefix}, nor in a folder ${name} there${others}`);
       }
+      const { completed, errors, queued, unreadable } = imported;
       say(
         `imported ${completed} completed points and ${errors} errors; ${queued} are queued again, ${unreadable} runs could not be read${others}`,
       );

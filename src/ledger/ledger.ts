@@ -103,6 +103,14 @@ export class Ledger {
     await this.create(fingerprint);
   }
 
+  /** Makes an empty table the continuation of one that was lost: what was meant for that one is meant for this. */
+  async resume(incarnation: string): Promise<void> {
+    const { states } = await this.counts();
+    if (Object.values(states).some((rows) => rows > 0)) return;
+    await this.facts.write('incarnation', incarnation, 'replace');
+    await this.open();
+  }
+
   /** Opens the table that is there; answers the fingerprint of its search. `Unavailable` while there is no table. */
   async open(): Promise<string> {
     if (!(await hasTable(this.db, this.table))) {

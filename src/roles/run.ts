@@ -250,6 +250,8 @@ export class Run {
     const { end_time, run_time } = this.times();
     return {
       version: 1,
+      incarnation: this.lease.table,
+      definition: JSON.parse(this.around.member.search.definition),
       parameters: this.point.dictionary,
       code: this.point.code,
       hash: this.point.hash,

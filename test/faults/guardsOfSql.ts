@@ -409,6 +409,13 @@ export const guardsOfSql: readonly Guard[] = [
 
   // What `verify` finds.
   {
+    guard: 'an import takes the runs for one table alone',
+    file: 'roles/importing.ts',
+    text: ' || (run.metadata.incarnation ?? unnamed) !== incarnation',
+    without: '',
+    test: 'integration/import.test.ts > of runs for several tables of one name > those of the table that is asked for are imported, and no other',
+  },
+  {
     guard: 'verify: each neighbour of a stable point has a row',
     file: 'roles/verify.ts',
     text: 'this.miss(neighbour, point);',
