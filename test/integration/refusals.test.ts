@@ -69,11 +69,11 @@ test('a role that has served waits for a password that is wrong now, and goes on
   const client = await startRole('sql-client', ['-c'], { config: fleet.config, env });
   const master = await startRole('sql-client-master', [], { config: fleet.config, env });
   for (const role of [client, master]) await role.line(/^serving/);
-  await root.query("set password for fleet@localhost = password('another')");
+  await root.query("alter user fleet@localhost identified by 'another'");
   await killConnections(root);
   await redis.connect().lpush('{rotated}:main_sql_Q', '0.0,0.0');
   await master.line(/^waiting: the database: Access denied/);
-  await root.query("set password for fleet@localhost = password('a-secret')");
+  await root.query("alter user fleet@localhost identified by 'a-secret'");
   await master.line(/^goes on after: the database: Access denied/);
   for (const role of [client, master]) {
     role.kill('SIGTERM');

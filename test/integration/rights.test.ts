@@ -102,7 +102,7 @@ test('a password that was rotated is read again from its file, and used', async 
     writeFileSync(redisFile, `redis://fleet:a-secret-${number}@127.0.0.1:${redis.port}\n`);
     writeFileSync(databaseFile, `${urlOf(`fleet:a-secret-${number}`)}\n`);
   };
-  await root.query("set password for fleet@localhost = password('a-secret-1')");
+  await root.query("alter user fleet@localhost identified by 'a-secret-1'");
   write(1);
   const { config } = planeFleet(redis, 'file');
   const options = { config, env: { REDIS_URL_FILE: redisFile, DATABASE_URL_FILE: databaseFile } };
@@ -117,7 +117,7 @@ test('a password that was rotated is read again from its file, and used', async 
   await admin.call('ACL', 'SETUSER', 'fleet', 'resetpass', '>a-secret-2');
   await admin.call('CLIENT', 'KILL', 'USER', 'fleet');
   for (const role of roles) await role.line(/^waiting: Redis \(\S+\): WRONGPASS .*; check the user and the password/);
-  await root.query("set password for fleet@localhost = password('a-secret-2')");
+  await root.query("alter user fleet@localhost identified by 'a-secret-2'");
   await killConnections(root);
   write(2);
   for (const role of roles) await role.line(/^goes on after: Redis \(\S+\): WRONGPASS /);
