@@ -16,6 +16,7 @@ import { describeLattice, searchWarnings } from './lattice.js';
 import { ledgerOf } from './ledger.js';
 import { withCommon } from './options.js';
 import { say } from './terminal.js';
+import { tryPoint } from './trial.js';
 import { asOneShot, openWorkbench, type Workbench } from './wire.js';
 
 /** What is found, line by line. Throws where something is wrong; `advice` says what to do then. */
@@ -61,7 +62,7 @@ function checks(bench: Workbench, command: OneShot): Check[] {
     {
       name: 'simulator',
       advice: 'see simulator in the configuration: for Docker, is the engine up and may this user reach it?',
-      look: () => lookAtSimulator(config, bench.search.space.names),
+      look: () => lookAtSimulator(bench),
     },
     {
       name: 'artifacts',
@@ -83,7 +84,7 @@ async function errorsOf({ name, advice, look }: Check): Promise<unknown[]> {
 }
 
 function report(title: string, lines: readonly string[]): void {
-  say([title, ...lines.map((line) => `       ${line}`)].join('\n'));
+  say([title, ...lines.flatMap((text) => text.split('\n')).map((line) => `       ${line}`)].join('\n'));
 }
 
 async function lookAtRedis({ session }: OneShot): Promise<string[]> {
@@ -142,15 +143,17 @@ async function lookAtRights(rights: Rights, url: string, table: string, isThere:
   ];
 }
 
-async function lookAtSimulator(config: Config, parameters: readonly string[]): Promise<string[]> {
-  const { simulator: settings, run, folder } = config;
+async function lookAtSimulator({ config, search: { space } }: Workbench): Promise<string[]> {
+  const { simulator: settings, run, folder, stable } = config;
   const notes: string[] = [];
   const note = (sentence: string) => notes.push(sentence);
-  const simulator = createSimulator(settings, { timeoutSeconds: run.timeoutSeconds, parameters, folder, note });
+  const rest = { timeoutSeconds: run.timeoutSeconds, parameters: space.names, folder, stable, note };
+  const simulator = createSimulator(settings, rest);
   try {
     await simulator.prepare();
+    const trial = await tryPoint(simulator, space.start);
     return [
-      `${settings.kind} is ready`,
+      `${settings.kind} is ready: ${trial}`,
       ...notes,
       ...Object.entries(simulator.facts).map(([name, fact]) => `${name} ${fact}`),
     ];

@@ -1,4 +1,4 @@
-import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { BucketServer } from '../support/bucket-server.js';
@@ -124,6 +124,23 @@ test('a command that cannot be started is a wrong configuration, to doctor and t
     ]);
     expect(stderr).not.toMatch(/^ +at /m);
   }
+});
+
+test('doctor runs the start, by a script beside the configuration', async () => {
+  const redis = await startRedis();
+  const command = [process.execPath, 'model.cjs'];
+  const search = testSearch({ parameters, simulator: { ...simulator, command }, redis: { url: redis.url } });
+  writeFileSync(join(search.folder, 'model.cjs'), model);
+  const cwd = temporaryFolder();
+  const well = await runRole('doctor', [], { config: search.path, cwd });
+  expect(well.stdout).toContain('ok     simulator\n       program is ready: the start, 1.0,2.0, is stable\n');
+  writeFileSync(join(search.folder, 'model.cjs'), `console.error('no-such-module'); process.exit(1); ${model}`);
+  const ill = await runRole('doctor', [], { config: search.path, cwd });
+  expect([ill.status, ill.stdout]).toEqual([
+    1,
+    expect.stringMatching(/WRONG {2}simulator\n {7}the start, 1\.0,2\.0, failed: exit status 1\n.*no-such-module/s),
+  ]);
+  expect(readdirSync(cwd)).toEqual([]);
 });
 
 describe('run', () => {

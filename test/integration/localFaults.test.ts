@@ -32,7 +32,7 @@ async function scripted(script: string, more: object = {}) {
 const outcomeIn = (scratch: string, elsewhere: string, command: string) => `
   import { mkdirSync } from 'node:fs';
   import { createSimulator } from ${source('simulators/index.ts')};
-  const sandbox = { kind: 'local', scratch: ${JSON.stringify(`${scratch}/cells`)}, outputBytes: 1e6, outputFiles: 100 };
+  const sandbox = { kind: 'local', scratch: ${JSON.stringify(`${scratch}/cells`)}, outputBytes: 1e6, outputFiles: 100, passEnvironment: [] };
   const simulator = createSimulator({ kind: 'program', command: ['sh', '-c', ${JSON.stringify(command)}], sandbox }, { timeoutSeconds: 60 });
   const directories = { input: ${JSON.stringify(`${elsewhere}/input`)}, output: ${JSON.stringify(`${elsewhere}/output`)} };
   for (const directory of Object.values(directories)) mkdirSync(directory, { recursive: true });
@@ -165,7 +165,7 @@ describe('the sandbox local', () => {
     const script = `
       import { closeSync, openSync } from 'node:fs';
       import { LocalSandbox } from ${source('sandboxes/local.ts')};
-      const sandbox = new LocalSandbox({ scratch: ${JSON.stringify(scratch)}, outputBytes: 1e6, outputFiles: 100 });
+      const sandbox = new LocalSandbox({ scratch: ${JSON.stringify(scratch)}, outputBytes: 1e6, outputFiles: 100, passEnvironment: [] });
       await sandbox.prepare();
       const command = { argv: ['true'], timeoutSeconds: 60, signal: new AbortController().signal };
       const run = () => sandbox.use(0, (cell) => cell.execute(command)).then(({ ending }) => ending, ({ name }) => name);
@@ -222,7 +222,7 @@ describe('the sandbox local', () => {
     await chmod(folder, 0o777);
     const script = `
       import { LocalSandbox } from ${source('sandboxes/local.ts')};
-      const options = { scratch: ${JSON.stringify(folder)}, user: '12345', outputBytes: 1e6, outputFiles: 100 };
+      const options = { scratch: ${JSON.stringify(folder)}, user: '12345', outputBytes: 1e6, outputFiles: 100, passEnvironment: [] };
       await new LocalSandbox(options).prepare().catch(({ name }) => console.log(name));`;
     const child = await Child.start(
       node[0] as string,
