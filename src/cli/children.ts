@@ -1,9 +1,11 @@
 import { type ChildProcess, type StdioOptions, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { openSync } from 'node:fs';
+import { openSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { pause } from '../support/bell.js';
+import { Unavailable } from '../support/errors.js';
+import { oneLine } from '../support/text.js';
 
 const graceMs = 8000;
 
@@ -39,9 +41,12 @@ export class Children {
     const stdio: StdioOptions = ['ignore', output, output, ...channel];
     const child = spawn(program, args, { env: this.env, stdio, detached: true });
     this.started.push({ name, child });
-    child.once('error', (error) => this.fail(error));
+    child.once('error', (error) => this.fail(new Unavailable(`${name} cannot be started: ${error.message}`)));
     child.once('exit', (status, signal) => {
-      if (!this.ending) this.fail(new Error(`${name} ended early (${signal ?? `status ${status}`}); its log: ${log}`));
+      if (this.ending) return;
+      const last = lastLine(log);
+      const said = last === '' ? '' : `: ${last}`;
+      this.fail(new Unavailable(`${name} ended early (${signal ?? `status ${status}`})${said}. Its log: ${log}`));
     });
   }
 
@@ -51,6 +56,16 @@ export class Children {
     const [first, ...others] = this.started;
     await Promise.all(others.map(({ child }) => endOne(child)));
     if (first) await endOne(first.child);
+  }
+}
+
+/** The last thing that a process wrote to its log: a sentence, or the message of a line of JSON. */
+function lastLine(log: string): string {
+  const line = readFileSync(log, 'utf8').trimEnd().split('\n').at(-1) ?? '';
+  try {
+    return oneLine(String(JSON.parse(line).message));
+  } catch {
+    return oneLine(line);
   }
 }
 

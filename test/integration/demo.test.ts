@@ -4,13 +4,17 @@ import {
   mkdirSync,
   readdirSync,
   readFileSync,
+  readlinkSync,
+  realpathSync,
   renameSync,
   symlinkSync,
   writeFileSync,
 } from 'node:fs';
 import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
 import { describe, expect, test } from 'vitest';
 import { stringify } from 'yaml';
+import { Child } from '../support/child.js';
 import { temporaryFolder } from '../support/folder.js';
 import { runRole } from '../support/processes.js';
 
@@ -93,3 +97,36 @@ describe('the folder of a demo', () => {
     expect([status, stderr]).toEqual([2, expect.stringMatching(/^--directory: .* cannot be used: ENOTDIR.*\n$/)]);
   });
 });
+
+describe('a demo', () => {
+  test('whose process fails says in a sentence which, and what it said', async () => {
+    const { cwd, config } = place();
+    const script = '#!/bin/sh\n[ "$1" = --version ] || { echo no memory; exit 3; }\n';
+    writeFileSync(join(cwd, 'redis-server'), script, { mode: 0o755 });
+    const { status, stderr } = await runRole('demo', ['--config', config], { cwd, env: { PATH: cwd } });
+    expect([status, stderr]).toEqual([
+      1,
+      expect.stringMatching(/^redis ended early \(status 3\): no memory\. Its log: \S+redis\.log\n$/),
+    ]);
+  });
+
+  test('whose reader goes ends quietly, and leaves no process behind', async () => {
+    const { cwd, config } = place();
+    const program = fileURLToPath(new URL('../../dist/bin/demo.js', import.meta.url));
+    const line = `{ node ${program} --config ${config}; echo "status $?" >&2; } | head -1`;
+    const reading = await Child.start('bash', ['-c', line], { cwd });
+    await reading.exited;
+    expect([reading.stdout, reading.stderr]).toEqual(['small: the lattice has 4 points\n', 'status 0\n']);
+    const folder = realpathSync(join(cwd, 'atmos-fleet-demo'));
+    expect(readdirSync('/proc').filter((id) => /^\d+$/.test(id) && folderOf(id) === folder)).toEqual([]);
+  });
+});
+
+/** The working directory of a process; undefined once it has ended. */
+function folderOf(id: string): string | undefined {
+  try {
+    return readlinkSync(`/proc/${id}/cwd`);
+  } catch {
+    return undefined;
+  }
+}

@@ -96,6 +96,20 @@ describe('doctor', () => {
     expect(ill.stdout).toContain('lacks storage.objects.create');
   });
 
+  test.each([
+    [
+      { start: 1, step: 1e-9, min: 0.5, max: 2 },
+      /the lattice has 1,500,000,001 points\n +warning: the lattice is vast/,
+    ],
+    [{ start: -5, step: 1 }, /warning: a: no step leads anywhere .* not over 0, and no min is given/],
+    [{ start: 1e308, step: 1e308 }, /^\S+: parameters\.a\.step: found 1e\+308, wants a step that does not lead out/],
+  ])('warns of a search that is hardly meant: %j', async (axis, sentence) => {
+    const search = { name: 'odd', parameters: { a: axis }, redis: { url: 'redis://127.0.0.1:1' } };
+    const { stdout, stderr } = await runRole('doctor', [], { config: search });
+    expect(stdout + stderr).toMatch(sentence);
+    expect(stderr).not.toMatch(/^\s+at /m);
+  });
+
   test('refuses a Redis that may forget, and a table of another search', async () => {
     const redis = await startRedis({ options: ['--maxmemory-policy', 'allkeys-lru'] });
     const search = testSearch({ parameters, redis: { url: redis.url } });
