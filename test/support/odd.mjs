@@ -14,14 +14,6 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { pathToFileURL } from 'node:url';
 import { isMainThread } from 'node:worker_threads';
 
-/** A module of the very program that is started: its own script, and that of its thread, are one folder below its root. */
-const load = (path) => import(new URL(`../${path}.js`, pathToFileURL(process.argv[1])).href);
-const { FolderStore } = await load('artifacts/folder');
-const { Leases } = await load('queue/leases');
-const { LocalSandbox } = await load('sandboxes/local');
-const { ReferenceSimulator } = await load('simulators/reference');
-const { MachineFault } = await load('support/errors');
-
 const {
   clock = 0,
   block = 0,
@@ -47,6 +39,14 @@ if (clock !== 0) {
 }
 
 if (isMainThread) {
+  // Modules of the very program that is started, whose script is one folder below its root.
+  const load = (path) => import(new URL(`../${path}.js`, pathToFileURL(process.argv[1])).href);
+  const { FolderStore } = await load('artifacts/folder');
+  const { Leases } = await load('queue/leases');
+  const { LocalSandbox } = await load('sandboxes/local');
+  const { ReferenceSimulator } = await load('simulators/reference');
+  const { MachineFault } = await load('support/errors');
+
   const hanging = () => new Promise(() => setInterval(() => appendFileSync(process.env.RUNS, ''), 1000));
   const hang = () => {
     appendFileSync(process.env.RUNS, `${hangsIn}\n`);
