@@ -55,7 +55,8 @@ export async function writeReport(bench: Workbench, file: string): Promise<{ map
 }
 
 /** What defines the search and its runs; where its services are is nobody's business. */
-function configurationText({ redis: _, database, artifacts: __, parameters, name, ...rest }: Config): string {
+function configurationText(config: Config): string {
+  const { redis: _, database, artifacts: __, folder: ___, parameters, name, ...rest } = config;
   const block = Object.fromEntries(parameters.map(({ name, ...entry }) => [name, entry]));
   return stringify({ name, parameters: block, ...rest, database: { table: database.table } });
 }
