@@ -1,4 +1,5 @@
-import { chmod, readdir, readFile, rename, stat, writeFile } from 'node:fs/promises';
+import { existsSync } from 'node:fs';
+import { chmod, mkdir, readdir, readFile, rename, rmdir, stat, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { describe, expect, it, onTestFinished, vi } from 'vitest';
 import { createSimulator } from '../../src/simulators/index.js';
@@ -13,6 +14,8 @@ vi.setConfig({ testTimeout: 60_000 });
 const source = (path: string) => JSON.stringify(new URL(`../../src/${path}`, import.meta.url).href);
 const node = [process.execPath, '--import', 'tsx', '--input-type=module', '-e'];
 const done = `echo '{"stable":true}' >"$FLEET_OUTPUT_DIR/result.json"`;
+/** Where control groups of the first version are, which root may make. */
+const memoryGroups = '/sys/fs/cgroup/memory';
 const isRoot = process.getuid?.() === 0;
 
 /** Runs of a shell script in the sandbox `local`. */
@@ -136,6 +139,18 @@ describe('a run that failed in the sandbox local', () => {
     expect(await onSmallDisk('size=64m,nr_inodes=3000', many)).toMatch(
       /^MachineFault: .*fewer than 1,024 inodes left$/,
     );
+  });
+
+  it.runIf(isRoot && existsSync(memoryGroups))('is the fault of a machine that ran out of memory', async () => {
+    const folder = await temporaryDirectory();
+    const group = join(memoryGroups, `atmos-fleet-test-${process.pid}`);
+    await mkdir(group);
+    onTestFinished(() => rmdir(group));
+    await writeFile(join(group, 'memory.limit_in_bytes'), '300000000');
+    const script = outcomeIn(folder, folder, 'head -c 900000000 /dev/zero | tail -c 899999999 >/dev/null');
+    const child = await Child.start('sh', ['-c', 'echo $$ >"$0/cgroup.procs"; exec "$@"', group, ...node, script]);
+    expect(await child.exited, child.stderr).toMatchObject({ status: 0 });
+    expect(JSON.parse(child.stdout)).toMatch(/^MachineFault: .* ran out of memory$/);
   });
 
   it('is the fault of its program where the machine has room', async () => {
