@@ -24,7 +24,7 @@ local reports = redis.call('LLEN', KEYS[7]) + redis.call('LLEN', KEYS[8]) + redi
 if reports > tonumber(ARGV[6]) then return {} end
 local elements, bytes = {}, 0
 while #elements < most and bytes < tonumber(ARGV[7]) do
-  local element = redis.call('LMOVE', main, processing, 'RIGHT', 'LEFT')
+  local element = redis.call('RPOP', main)
   if not element then break end
   elements[#elements + 1] = element
   bytes = bytes + #element
@@ -37,6 +37,7 @@ for i, element in ipairs(elements) do
   scores[2 * i - 1], scores[2 * i] = expiry, asked[i]
   tokens[2 * i - 1], tokens[2 * i] = asked[i], element
 end
+redis.call('LPUSH', processing, unpack(elements))
 redis.call('ZADD', leases, unpack(scores))
 redis.call('HSET', leased, unpack(tokens))
 redis.call('HINCRBY', search, 'moves', 1)
