@@ -6,7 +6,7 @@ import { type Decoded, decodeReport, Malformed, type Report } from '../queue/mes
 import type { Space } from '../space/space.js';
 import type { Member } from './member.js';
 import { takesUnmarked } from './origin.js';
-import { readyLedger, written } from './table.js';
+import { written } from './table.js';
 
 /** Elements of a batch, sorted by whether they decode. */
 export interface Sorted<Facts> {
@@ -67,9 +67,10 @@ export async function settle(member: Member, ledger: Ledger, batch: Batch, table
 async function ownership(member: Member, ledger: Ledger, reports: readonly Decoded<Report>[], table: string) {
   const mark = markOf(table);
   if (reports.every(({ facts }) => facts.table === mark)) return () => true;
-  await readyLedger(member, ledger);
-  if (ledger.incarnation !== table) return undefined;
   const unmarked = await member.insist(() => takesUnmarked(member.session, ledger));
+  // Last: what was found before holds for the table that was known only if that still stands.
+  await member.insist(() => ledger.open());
+  if (ledger.incarnation !== table) return undefined;
   return ({ facts }: Decoded<Report>) => facts.table === mark || (facts.table === undefined && unmarked);
 }
 
