@@ -54,6 +54,10 @@ const mappedColumns = [
 /** Of an error's message, a map shows this much. */
 const mappedMessage = 300;
 const hashesAtOnce = 500;
+/** Columns that may be long. */
+const textColumns = ['outputs', 'error_msg', 'complete_msg'];
+/** The texts of a page's rows; a single row may be longer. */
+const maxPageBytes = 4 << 20;
 
 /** Reads rows for people: exports, reports, the dashboard. No role that serves the search reads through it. */
 export class Reader {
@@ -71,25 +75,31 @@ export class Reader {
     return disconnect(this.db);
   }
 
-  /** Rows in the order of their hashes, page by page: whatever the table's size, one page is in memory. */
+  /**
+   * Rows in the order of their hashes, page by page: one page is in memory, of at most `pageRows` rows and some MiB, and of at
+   * least one row.
+   */
   async *pages(choice: RowChoice, pageRows: number): AsyncGenerator<FullRow[]> {
-    for (let after = ''; ; ) {
-      const query = this.db(this.table)
-        .select(...plainColumns, ...this.parameters)
-        .modify((rows) => limitTo(rows, choice));
-      const rows = await ask<RawRow[]>(query.andWhere('hash', '>', after).orderBy('hash').limit(pageRows));
-      const last = rows.at(-1);
-      if (!last) return;
+    const after = (hash: string) =>
+      this.db(this.table)
+        .modify((rows) => limitTo(rows, choice))
+        .andWhere('hash', '>', hash)
+        .orderBy('hash');
+    for (let last = ''; ; ) {
+      const bytes = this.db.raw(`${textColumns.map((name) => `coalesce(length(${name}), 0)`).join(' + ')} as bytes`);
+      const sizes = await ask<RowSize[]>(after(last).select('hash', bytes).limit(pageRows));
+      const end = lastWithin(sizes, maxPageBytes);
+      if (end === undefined) return;
+      const page = after(last).andWhere('hash', '<=', end);
+      const rows = await ask<RawRow[]>(page.select(...plainColumns, ...this.parameters));
       yield rows.map((row) => this.tidy(row));
-      after = last.hash;
+      last = end;
     }
   }
 
   /** The marks of the rows that follow a hash, and nothing else of them. */
   async marks(after: string, most: number): Promise<RowMark[]> {
-    const query = this.db(this.table).select('hash', 'state', 'stable', 'attempts');
-    const rows = await ask<RowMark[]>(query.where('hash', '>', after).orderBy('hash').limit(most));
-    return rows.map((row) => ({ ...row, stable: flagOf(row.stable) }));
+    return this.readMarks((rows) => rows.where('hash', '>', after).orderBy('hash').limit(most));
   }
 
   /** The rows that follow a hash, as a map needs them. */
@@ -104,11 +114,22 @@ export class Reader {
     return rows.map((row) => this.tidyMapped(row));
   }
 
+  /** The marks of these points, as many as have a row. */
+  findMarks(hashes: readonly string[]): Promise<RowMark[]> {
+    return inChunks(hashes, (some) => this.readMarks((rows) => rows.whereIn('hash', [...some])));
+  }
+
   /** The whole rows of these points, as many as there are. */
   async find(hashes: readonly string[]): Promise<FullRow[]> {
     const select = () => this.db(this.table).select(...plainColumns, ...this.parameters);
     const rows = await inChunks(hashes, (some) => ask<RawRow[]>(select().whereIn('hash', [...some])));
     return rows.map((row) => this.tidy(row));
+  }
+
+  private async readMarks(choose: (rows: Knex.QueryBuilder) => Knex.QueryBuilder): Promise<RowMark[]> {
+    const query = this.db(this.table).select('hash', 'state', 'stable', 'attempts');
+    const marks = await ask<RowMark[]>(choose(query));
+    return marks.map((mark) => ({ ...mark, stable: flagOf(mark.stable) }));
   }
 
   private selectMapped() {
@@ -145,6 +166,23 @@ interface RawRow extends Omit<FullRow, 'values' | 'stable' | 'outputs'> {
   /** MySQL parses it, MariaDB and SQLite keep the text. */
   outputs: string | Record<string, number> | null;
   [parameter: string]: unknown;
+}
+
+interface RowSize {
+  hash: string;
+  bytes: number;
+}
+
+/** The hash of the last of these rows that are together within the limit; the first one always is. Undefined: there are none. */
+function lastWithin(sizes: readonly RowSize[], maxBytes: number): string | undefined {
+  let total = 0;
+  let last: string | undefined;
+  for (const { hash, bytes } of sizes) {
+    total += Number(bytes);
+    if (last !== undefined && total > maxBytes) break;
+    last = hash;
+  }
+  return last;
 }
 
 async function inChunks<T>(hashes: readonly string[], read: (some: readonly string[]) => Promise<T[]>): Promise<T[]> {

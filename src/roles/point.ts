@@ -44,7 +44,9 @@ export async function findPoint(reader: Reader, space: Space, name: string): Pro
 export async function lookAtPoint(reader: Reader, space: Space, name: string): Promise<PointSight> {
   const { point, row } = await findPoint(reader, space, name);
   const neighbours = space.neighbours(point);
-  const rows = new Map((await reader.find(neighbours.map(({ hash }) => hash))).map((found) => [found.hash, found]));
+  const rows = new Map(
+    (await reader.findMarks(neighbours.map(({ hash }) => hash))).map((found) => [found.hash, found]),
+  );
   return {
     hash: point.hash,
     code: point.code,

@@ -98,15 +98,19 @@ describe('a configuration that cannot be', () => {
 
 describe('a point that cannot be', () => {
   test.each([
-    ['XeF2=0.1', '--point: XeF2 is no parameter: there are O2, N2'],
-    ['N2=0.1', '--point: N2 is the filler: it takes what the others leave'],
-    ['O2=1.1', '--point: O2 is 1.1, wants a mixing ratio from 0 to 1'],
-    ['O2=lots', "--point: found 'O2=lots', wants NAME=NUMBER"],
-    ['O2=1e999', "--point: found 'O2=1e999', wants NAME=NUMBER"],
+    ['XeF2=0.1', 'XeF2 is no parameter: there are O2, N2'],
+    ['N2=0.1', 'N2 is the filler: it takes what the others leave'],
+    ['O2=1.1', 'O2 is 1.1, wants a mixing ratio from 0 to 1'],
+    ['O2=lots', "found 'O2=lots', wants NAME=NUMBER"],
+    ['O2=1e999', "found 'O2=1e999', wants NAME=NUMBER"],
   ])('is refused by starter: %s', async (point, sentence) => {
     const fleet = planeFleet(server, 'point', { parameters: gases });
     const answer = await fleet.run('starter', '--point', point);
-    expect(answer).toMatchObject({ status: 2, stdout: '', stderr: `${sentence}\n` });
+    expect(answer).toMatchObject({
+      status: 2,
+      stdout: '',
+      stderr: `'${point}' names no point (a hash, a code or NAME=VALUE,…): ${sentence}\n`,
+    });
     expect(await redis.keys('{point}:*')).toEqual([]);
   });
 });

@@ -2,6 +2,7 @@ import type { Knex } from 'knex';
 import { beforeAll, describe, expect, test, vi } from 'vitest';
 import type { Facts } from '../../src/ledger/facts.js';
 import type { SettledRow } from '../../src/ledger/ledger.js';
+import { Reader } from '../../src/ledger/reader.js';
 import { Writer } from '../../src/ledger/writer.js';
 import { type Batch, maxBatchBytes } from '../../src/queue/batches.js';
 import type { Lease } from '../../src/queue/leases.js';
@@ -9,11 +10,13 @@ import { encode, type Travel } from '../../src/queue/messages.js';
 import { Rebuilding } from '../../src/queue/rebuilding.js';
 import { Finisher } from '../../src/roles/finisher.js';
 import { Space } from '../../src/space/space.js';
+import { temporaryFolder } from '../support/folder.js';
 import { at, memberOf, openLine, places, queue, rebuildLine, seenIn } from '../support/line.js';
 import { startMariadb } from '../support/mariadb.js';
 import { planeFleet } from '../support/plane.js';
 import { startRole } from '../support/processes.js';
 import { type RedisServer, startRedis } from '../support/redis.js';
+import { atEnd } from '../support/scope.js';
 import { filledLedger, settledRow } from '../support/searched.js';
 import { until } from '../support/until.js';
 
@@ -123,6 +126,26 @@ describe('a database that takes packets of one mebibyte', () => {
     expect(row).toMatchObject({ state: 'error', stable: null });
     const found = await ledger.requeueErrors({ message: 'bytes of a statement, the database takes' }, '', 10);
     expect(found).toHaveLength(1);
+  });
+});
+
+describe('a page of rows for people', () => {
+  test.each(['MariaDB', 'SQLite'])('holds some mebibytes at most, and one row at least: %s', async (database) => {
+    const url =
+      database === 'MariaDB' ? await (await startMariadb()).createDatabase() : `sqlite:${temporaryFolder()}/points.db`;
+    await filledLedger(url, space, [
+      ...xs.map((a) => rowOf(a, mebibyte)),
+      ...xs.map((a) => rowOf(100 + a, 100)),
+      rowOf(500, 6 * mebibyte),
+    ]);
+    const reader = new Reader(url, 'points', space.names);
+    atEnd(() => reader.close());
+    const pages: number[][] = [];
+    for await (const page of reader.pages({}, 1000)) pages.push(page.map((row) => JSON.stringify(row.outputs).length));
+    expect(pages.flat()).toHaveLength(21);
+    const totals = pages.map((lengths) => lengths.reduce((total, length) => total + length, 0));
+    expect(pages.filter((lengths, index) => lengths.length > 1 && (totals[index] ?? 0) > 5 * mebibyte)).toEqual([]);
+    expect(pages.length).toBeGreaterThan(3);
   });
 });
 
