@@ -1,4 +1,7 @@
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { beforeAll, describe, expect, test } from 'vitest';
+import { temporaryFolder } from '../support/folder.js';
 import { startMariadb } from '../support/mariadb.js';
 import { type Role, startRole } from '../support/processes.js';
 import { startRedis } from '../support/redis.js';
@@ -133,9 +136,16 @@ class CommandRun {
 
   /** Gives a command; whether it did its work: it ended well, or would serve on. */
   async command(role: string, args: string[], env: Record<string, string>): Promise<boolean> {
-    const process = await startRole(role, args, { config: this.tested.configPath, env, cwd: this.tested.folder });
+    const calls = env.FAULT_CALLS ?? join(temporaryFolder(), 'calls');
+    const options = { config: this.tested.configPath, env: { ...env, FAULT_CALLS: calls }, cwd: this.tested.folder };
+    const process = await startRole(role, args, options);
     this.processes.push(process);
     const serves = await process.line(/^serving/).catch(() => undefined);
+    if (serves && env.FAULT !== undefined) {
+      // A client that serves has taken from each list before it looks for batches of dead ones.
+      const hasTaken = async () => process.ended || readFileSync(calls, 'utf8').includes('redis zrange batches');
+      await until(hasTaken, 'it has taken from its lists');
+    }
     if (serves) process.kill('SIGKILL');
     const { status } = await process.exited;
     return serves !== undefined || status === 0;
