@@ -68,7 +68,8 @@ function parseJson(text: string): unknown {
   try {
     return JSON.parse(text);
   } catch (error) {
-    const withNulls = text.replace(/"(?:[^"\\]|\\.)*(?:"|$)|-?\b(?:nan|inf(?:inity)?)\b/gis, (token) =>
+    // A string, ended or not, always matches: no way back, so that the time grows with the text alone.
+    const withNulls = text.replace(/"(?:[^"\\]+|\\.?)*"?|-?\b(?:nan|inf(?:inity)?)\b/gis, (token) =>
       token.startsWith('"') ? token : 'null',
     );
     if (withNulls === text) throw error;

@@ -28,7 +28,7 @@ describe('the result that a program left', () => {
 
   it.each([
     ['{"stable": NaN}', 'its result.json is wrong at stable: wants true or false'],
-    ['{"stable": true, "temperature": "NaN"}', 'its result.json is wrong at temperature: wants a temperature in K'],
+    ['{"stable": true, "temperature": "NaN"}', 'its result.json is wrong at temperature: wants a finite number'],
     ['{"stable": true, "outputs": null}', 'its result.json is wrong at outputs: wants names and numbers'],
     ['{"stable": true, "outputs": [NaN]}', 'its result.json is wrong at outputs: wants names and numbers'],
     ['{"stable": true, "outputs": {"a": {"b": 1}}}', 'its result.json is wrong at outputs.a: wants a finite number'],
