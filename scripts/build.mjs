@@ -1,6 +1,7 @@
-// Compiles src/ into dist/, bundles the dashboard's page, and puts beside them what is read at run time (the Lua scripts).
+// Compiles src/ into dist/, bundles the dashboard's page, copies what is read at run time (the Lua scripts), and writes the entry
+// points in dist/bin/.
 import { execFileSync } from 'node:child_process';
-import { chmodSync, cpSync, readdirSync, rmSync } from 'node:fs';
+import { cpSync, mkdirSync, rmSync, writeFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { buildSync } from 'esbuild';
 
@@ -17,6 +18,11 @@ buildSync({
 });
 for (const file of ['index.html', 'report.html', 'page.css', 'favicon.svg'])
   cpSync(`${page}/${file}`, `${publicFolder}/${file}`);
-for (const file of readdirSync(`${root}/dist/bin`)) {
-  if (file.endsWith('.js')) chmodSync(`${root}/dist/bin/${file}`, 0o755);
+// One entry point per command, and one that takes the command's name.
+const { commandNames } = await import(`${root}/dist/cli/main.js`);
+mkdirSync(`${root}/dist/bin`);
+for (const name of ['atmos-fleet', ...commandNames]) {
+  const args = name === 'atmos-fleet' ? 'process.argv.slice(2)' : `['${name}', ...process.argv.slice(2)]`;
+  const text = `#!/usr/bin/env node\nimport { main } from '../cli/main.js';\n\nawait main(${args});\n`;
+  writeFileSync(`${root}/dist/bin/${name}.js`, text, { mode: 0o755 });
 }

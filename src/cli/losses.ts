@@ -1,7 +1,7 @@
 import type { Ledger } from '../ledger/ledger.js';
 import { type Look, look } from '../queue/look.js';
-import { unsavedReports } from '../roles/kill.js';
-import type { OneShot } from '../roles/oneShot.js';
+import { unsavedReports } from '../roles/commands/kill.js';
+import type { OneShot } from '../roles/common/oneShot.js';
 import { complain } from './terminal.js';
 
 /** What Redis holds of a search, for whoever is about to delete it; undefined: nothing. */

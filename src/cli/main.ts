@@ -13,22 +13,25 @@ type Command = (cli: Argv) => Argv;
 
 /** Each command is loaded only when it is asked for: a worker has no use for the database's client. */
 const commands: Record<string, () => Promise<Command>> = {
-  init: async () => (await import('./init.js')).initCommand,
-  doctor: async () => (await import('./doctor.js')).doctorCommand,
-  starter: async () => (await import('./starter.js')).starterCommand,
-  'sql-client': async () => (await import('./sqlClient.js')).sqlClientCommand,
-  'sql-client-master': async () => (await import('./sqlClient.js')).sqlClientMasterCommand,
-  worker: async () => (await import('./worker.js')).workerCommand,
-  kill: async () => (await import('./kill.js')).killCommand,
-  status: async () => (await import('./status.js')).statusCommand,
-  verify: async () => (await import('./verify.js')).verifyCommand,
-  export: async () => (await import('./export.js')).exportCommand,
-  run: async () => (await import('./run.js')).runCommand,
-  logs: async () => (await import('./logs.js')).logsCommand,
-  report: async () => (await import('./report.js')).reportCommand,
-  dashboard: async () => (await import('./dashboard.js')).dashboardCommand,
-  demo: async () => (await import('./demo.js')).demoCommand,
+  init: async () => (await import('./commands/init.js')).initCommand,
+  doctor: async () => (await import('./commands/doctor.js')).doctorCommand,
+  starter: async () => (await import('./commands/starter.js')).starterCommand,
+  'sql-client': async () => (await import('./commands/sqlClient.js')).sqlClientCommand,
+  'sql-client-master': async () => (await import('./commands/sqlClient.js')).sqlClientMasterCommand,
+  worker: async () => (await import('./commands/worker.js')).workerCommand,
+  kill: async () => (await import('./commands/kill.js')).killCommand,
+  status: async () => (await import('./commands/status.js')).statusCommand,
+  verify: async () => (await import('./commands/verify.js')).verifyCommand,
+  export: async () => (await import('./commands/export.js')).exportCommand,
+  run: async () => (await import('./commands/run.js')).runCommand,
+  logs: async () => (await import('./commands/logs.js')).logsCommand,
+  report: async () => (await import('./commands/report.js')).reportCommand,
+  dashboard: async () => (await import('./commands/dashboard.js')).dashboardCommand,
+  demo: async () => (await import('./commands/demo.js')).demoCommand,
 };
+
+/** Names of all commands: each has an entry point of its own in dist/bin/, which the build writes. */
+export const commandNames: readonly string[] = Object.keys(commands);
 
 /** Runs one command line: `atmos-fleet <role> [options]`. */
 export async function main(args: readonly string[]): Promise<void> {

@@ -1,4 +1,4 @@
-import type { Status } from '../roles/status.js';
+import type { Status } from '../view/status.js';
 
 const barWidth = 24;
 

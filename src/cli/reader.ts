@@ -1,10 +1,10 @@
 import type { Config } from '../config/config.js';
 import { Reader } from '../ledger/reader.js';
-import { patienceMs } from '../roles/oneShot.js';
-import { findPoint, isHash, pointNamed } from '../roles/point.js';
-import { refuseOther } from '../roles/table.js';
+import { patienceMs } from '../roles/common/oneShot.js';
+import { refuseOther } from '../roles/common/table.js';
 import type { Point } from '../space/space.js';
 import { Patience } from '../support/patience.js';
+import { findPoint, isHash, pointNamed } from '../view/point.js';
 import { ledgerOf } from './ledger.js';
 import type { Workbench } from './wire.js';
 

@@ -1,8 +1,8 @@
-import { describeRow, stateOf } from '../dashboard/sight.js';
 import type { FullRow } from '../ledger/reader.js';
-import type { NeighbourSight, PointSight } from '../roles/point.js';
 import { formatNumber } from '../space/decimal.js';
 import { oneLine } from '../support/text.js';
+import type { NeighbourSight, PointSight } from '../view/point.js';
+import { describeRow, stateOf } from '../view/sight.js';
 
 /** More links and neighbours than a screen holds are counted, not listed. */
 const listed = 40;

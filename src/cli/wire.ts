@@ -7,9 +7,9 @@ import {
   loadConfig,
 } from '../config/config.js';
 import type { Ledger } from '../ledger/ledger.js';
-import { Member } from '../roles/member.js';
-import { OneShot } from '../roles/oneShot.js';
-import type { Search } from '../roles/search.js';
+import { Member } from '../roles/common/member.js';
+import { OneShot } from '../roles/common/oneShot.js';
+import type { Search } from '../roles/common/search.js';
 import { Space } from '../space/space.js';
 import { createLogger, type Logger } from '../support/logger.js';
 import { type Address, serveProbes } from '../support/probes.js';
@@ -66,7 +66,7 @@ export async function asMember<T>(
 ): Promise<T | undefined> {
   const unhook = stopOnSignals(stop, log, graceMs);
   // Loaded only where it is asked for: most processes start without.
-  const watching = watchedAt && (await import('../roles/watching.js'));
+  const watching = watchedAt && (await import('../roles/common/watching.js'));
   const meters = watching && new watching.Meters();
   const member = new Member(role, search, log, stop, meters);
   const hindrance = () => member.facts.benched;
@@ -95,7 +95,7 @@ export async function asOneShot<T>(
   const command = new OneShot(search, log, until);
   try {
     if (watchedAt) {
-      const { Meters, Watching } = await import('../roles/watching.js');
+      const { Meters, Watching } = await import('../roles/common/watching.js');
       await serveProbes(watchedAt, new Watching(new Meters(), command.session));
     }
     return await act(command);

@@ -1,9 +1,9 @@
 import { z } from 'zod';
 import type { Ledger } from '../ledger/ledger.js';
-import { kill, lift } from '../roles/kill.js';
-import { OneShot } from '../roles/oneShot.js';
-import type { Search } from '../roles/search.js';
-import { retryErrors, start } from '../roles/starter.js';
+import { kill, lift } from '../roles/commands/kill.js';
+import { retryErrors, start } from '../roles/commands/starter.js';
+import { OneShot } from '../roles/common/oneShot.js';
+import type { Search } from '../roles/common/search.js';
 import { NotAPoint } from '../space/space.js';
 import { UsageError } from '../support/errors.js';
 import type { Logger } from '../support/logger.js';

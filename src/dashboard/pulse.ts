@@ -1,6 +1,6 @@
 import { type Kill, type RoleSighting, readKill, sightings } from '../queue/fleet.js';
 import { type Look, look } from '../queue/look.js';
-import type { OneShot } from '../roles/oneShot.js';
+import type { OneShot } from '../roles/common/oneShot.js';
 import { pause } from '../support/bell.js';
 import { Unavailable } from '../support/errors.js';
 import type { Beat, Freshness, Now, RoleSight } from './api.js';

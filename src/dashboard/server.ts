@@ -9,10 +9,11 @@ import fastify, {
 import { z } from 'zod';
 import type { ArtifactStore } from '../artifacts/store.js';
 import type { Reader } from '../ledger/reader.js';
-import { findPoint, lookAtPoint } from '../roles/point.js';
 import type { Space } from '../space/space.js';
 import { MachineFault, messageOf, Unavailable, UsageError } from '../support/errors.js';
 import type { Logger } from '../support/logger.js';
+import { findPoint, lookAtPoint } from '../view/point.js';
+import { describeSight } from '../view/sight.js';
 import { type ActionName, type Actions, actionInputs } from './actions.js';
 import { type About, kinds, type Now, type Selection } from './api.js';
 import type { Follower } from './follower.js';
@@ -20,7 +21,6 @@ import { isMeantForHere, pageHeaders, showsToken, WrongTokens } from './guard.js
 import { metricsOf } from './metrics.js';
 import type { Pulse } from './pulse.js';
 import { addRunFiles } from './runFiles.js';
-import { describeSight } from './sight.js';
 import { cellsOf, dotsOf } from './views.js';
 
 export interface DashboardParts {

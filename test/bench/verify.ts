@@ -8,8 +8,8 @@
 import { execFile } from 'node:child_process';
 import { join } from 'node:path';
 import { parseArgs, promisify } from 'node:util';
+import { verify } from '../../src/audit/verify.js';
 import { Ledger, type SettledRow } from '../../src/ledger/ledger.js';
-import { verify } from '../../src/roles/verify.js';
 import { type Point, Space } from '../../src/space/space.js';
 import { temporaryFolder } from '../support/folder.js';
 import { startMariadb } from '../support/mariadb.js';

@@ -296,7 +296,7 @@ describe('the folder of artifacts', () => {
   it('removes what a killed worker left half stored, and only that', async () => {
     const { root, store } = await folder();
     const incoming = join(root, 'earth', '.incoming');
-    const module = JSON.stringify(new URL('../../src/artifacts/folder.ts', import.meta.url).href);
+    const module = JSON.stringify(new URL('../../src/artifacts/folder.js', import.meta.url).href);
     const script = `import { FolderStore } from ${module};
       await new FolderStore(${JSON.stringify(root)}, 'earth').check(); console.log('checked'); setInterval(() => {}, 1000)`;
     const worker = spawn(process.execPath, ['--import', 'tsx', '--input-type=module', '-e', script]);

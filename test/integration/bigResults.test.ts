@@ -8,7 +8,7 @@ import { type Batch, maxBatchBytes } from '../../src/queue/batches.js';
 import type { Lease } from '../../src/queue/leases.js';
 import { encode, type Travel } from '../../src/queue/messages.js';
 import { Rebuilding } from '../../src/queue/rebuilding.js';
-import { Finisher } from '../../src/roles/finisher.js';
+import { Finisher } from '../../src/roles/worker/finisher.js';
 import { Space } from '../../src/space/space.js';
 import { temporaryFolder } from '../support/folder.js';
 import { at, memberOf, openLine, places, queue, rebuildLine, seenIn } from '../support/line.js';

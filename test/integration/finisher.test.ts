@@ -1,6 +1,6 @@
 import { beforeAll, expect, test } from 'vitest';
 import type { Lease } from '../../src/queue/leases.js';
-import { type Answer, Finisher, type RunEnding } from '../../src/roles/finisher.js';
+import { type Answer, Finisher, type RunEnding } from '../../src/roles/worker/finisher.js';
 import { at, loseNextReply, type Opened, openLine, places, queue, rebuildLine } from '../support/line.js';
 import { type RedisServer, startRedis } from '../support/redis.js';
 import { until } from '../support/until.js';

@@ -4,10 +4,10 @@ import type { Batch } from '../../src/queue/batches.js';
 import { markOf } from '../../src/queue/generation.js';
 import { type ReportList, reportLists } from '../../src/queue/keys.js';
 import { foreignElements } from '../../src/queue/look.js';
-import { admit } from '../../src/roles/admission.js';
-import { rebuild } from '../../src/roles/rebuild.js';
-import { nextReports, settle } from '../../src/roles/settling.js';
-import { sweep } from '../../src/roles/sweep.js';
+import { nextReports, settle } from '../../src/roles/client/settling.js';
+import { admit } from '../../src/roles/master/admission.js';
+import { rebuild } from '../../src/roles/master/rebuild.js';
+import { sweep } from '../../src/roles/master/sweep.js';
 import {
   at,
   line,

@@ -3,7 +3,7 @@ import type { Batch } from '../../src/queue/batches.js';
 import type { ScriptName } from '../../src/queue/connection.js';
 import type { Lease } from '../../src/queue/leases.js';
 import { close } from '../../src/queue/look.js';
-import type { Member } from '../../src/roles/member.js';
+import type { Member } from '../../src/roles/common/member.js';
 import { Unavailable } from '../../src/support/errors.js';
 import { at, openLine, proposing, queue, rebuildLine, seenIn, travelling } from '../support/line.js';
 import { type RedisServer, startRedis } from '../support/redis.js';

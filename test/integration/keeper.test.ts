@@ -1,7 +1,7 @@
 import { beforeAll, describe, expect, test } from 'vitest';
 import { Ledger } from '../../src/ledger/ledger.js';
 import { close, look } from '../../src/queue/look.js';
-import { Keeper } from '../../src/roles/keeper.js';
+import { Keeper } from '../../src/roles/master/keeper.js';
 import { Unavailable } from '../../src/support/errors.js';
 import { at, line, type Opened, openLine, places, queue, queuedRow, seenIn, travelling } from '../support/line.js';
 import { type RedisServer, startRedis } from '../support/redis.js';

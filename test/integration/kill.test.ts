@@ -1,8 +1,8 @@
 import { beforeAll, expect, test } from 'vitest';
 import { readKill } from '../../src/queue/fleet.js';
-import { killWhenIdle } from '../../src/roles/kill.js';
-import { OneShot } from '../../src/roles/oneShot.js';
-import { reset } from '../../src/roles/reset.js';
+import { killWhenIdle } from '../../src/roles/commands/kill.js';
+import { reset } from '../../src/roles/commands/reset.js';
+import { OneShot } from '../../src/roles/common/oneShot.js';
 import { at, type Opened, openLine, travelling } from '../support/line.js';
 import { type RedisServer, startRedis } from '../support/redis.js';
 import { atEnd } from '../support/scope.js';

@@ -1,5 +1,5 @@
 import { beforeAll, describe, expect, test } from 'vitest';
-import { sweep } from '../../src/roles/sweep.js';
+import { sweep } from '../../src/roles/master/sweep.js';
 import { Unavailable } from '../../src/support/errors.js';
 import { at, loseNextReply, openLine, places, proposing, queue, seenIn, travelling } from '../support/line.js';
 import { type RedisServer, startRedis } from '../support/redis.js';

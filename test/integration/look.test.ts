@@ -4,9 +4,9 @@ import type { Batch } from '../../src/queue/batches.js';
 import { type Keys, proposalLists } from '../../src/queue/keys.js';
 import type { Lease } from '../../src/queue/leases.js';
 import { close, look } from '../../src/queue/look.js';
-import { admit } from '../../src/roles/admission.js';
-import type { Member } from '../../src/roles/member.js';
-import type { Search } from '../../src/roles/search.js';
+import type { Member } from '../../src/roles/common/member.js';
+import type { Search } from '../../src/roles/common/search.js';
+import { admit } from '../../src/roles/master/admission.js';
 import { memberOf, type Opened, openLine, proposing, queue, rebuildLine, seenIn, travelling } from '../support/line.js';
 import { type RedisServer, startRedis } from '../support/redis.js';
 

@@ -7,7 +7,7 @@ import { MachineFault } from '../../src/support/errors.js';
 import { OwnFolder } from '../../src/support/ownFolder.js';
 import { temporaryDirectory } from '../support/directories.js';
 
-const module = JSON.stringify(new URL('../../src/support/ownFolder.ts', import.meta.url).href);
+const module = JSON.stringify(new URL('../../src/support/ownFolder.js', import.meta.url).href);
 /** As root in the namespace, so that it works for every user who may make one. */
 const apart = ['--user', '--map-root-user', '--pid', '--fork', '--kill-child', '--mount-proc'];
 

@@ -1,6 +1,6 @@
 import { beforeAll, describe, expect, test } from 'vitest';
 import { Rebuilding } from '../../src/queue/rebuilding.js';
-import { rebuild } from '../../src/roles/rebuild.js';
+import { rebuild } from '../../src/roles/master/rebuild.js';
 import { Unavailable } from '../../src/support/errors.js';
 import {
   at,

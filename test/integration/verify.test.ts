@@ -1,8 +1,8 @@
 import type Database from 'better-sqlite3';
 import fc from 'fast-check';
 import { beforeAll, describe, expect, test } from 'vitest';
+import { type Problem, type Progress, verify } from '../../src/audit/verify.js';
 import type { Ledger } from '../../src/ledger/ledger.js';
-import { type Problem, type Progress, verify } from '../../src/roles/verify.js';
 import { type Parameter, type Point, Space } from '../../src/space/space.js';
 import { type MariadbServer, startMariadb } from '../support/mariadb.js';
 import { filledLedger, searchedRows, settledRow, sqliteLedger, type VerdictOf } from '../support/searched.js';

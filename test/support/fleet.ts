@@ -1,6 +1,6 @@
 import { expect, onTestFailed } from 'vitest';
 import { connectDatabase } from '../../src/ledger/connect.js';
-import type { Status } from '../../src/roles/status.js';
+import type { Status } from '../../src/view/status.js';
 import { temporaryFolder } from './folder.js';
 import { type Role, runRole, startRole } from './processes.js';
 

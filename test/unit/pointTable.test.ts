@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { is, markOf, PointSet, PointTable } from '../../src/roles/pointTable.js';
+import { is, markOf, PointSet, PointTable } from '../../src/audit/pointTable.js';
 import { type Point, Space } from '../../src/space/space.js';
 
 const axis = (name: string) => ({ name, start: 0, step: [{ below: 1, by: 1 }], min: -50, max: 50 });

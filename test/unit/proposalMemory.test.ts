@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest';
-import { ProposalMemory } from '../../src/roles/proposalMemory.js';
+import { ProposalMemory } from '../../src/roles/worker/proposalMemory.js';
 import { at } from '../support/line.js';
 
 describe('the memory of what was proposed', () => {

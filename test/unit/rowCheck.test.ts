@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { checkRow, shown } from '../../src/roles/rowCheck.js';
+import { checkRow, shown } from '../../src/audit/rowCheck.js';
 import { Space } from '../../src/space/space.js';
 
 const space = new Space({

@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest';
-import { standingOf } from '../../src/roles/standing.js';
-import type { Status } from '../../src/roles/status.js';
+import { standingOf } from '../../src/view/standing.js';
+import type { Status } from '../../src/view/status.js';
 
 const leaseMs = 1000;
 const lists = {
