@@ -1,9 +1,10 @@
-import { readdirSync, writeFileSync } from 'node:fs';
+import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import type { Redis } from 'ioredis';
 import { beforeAll, describe, expect, test } from 'vitest';
 import { stringify } from 'yaml';
+import { commandNames } from '../../src/cli/main.js';
 import { Child } from '../support/child.js';
 import type { Fleet } from '../support/fleet.js';
 import { type MariadbServer, startMariadb } from '../support/mariadb.js';
@@ -300,15 +301,12 @@ describe('what destroys', () => {
 });
 
 describe('usage', () => {
-  const files = readdirSync(fileURLToPath(new URL('../../src/bin/', import.meta.url)));
-  const roles = files.map((file) => file.replace(/\.ts$/, '')).filter((name) => name !== 'atmos-fleet');
-
   test('is told by each role and by the program', async () => {
     const [program, ...helps] = await Promise.all([
       runRole('atmos-fleet', ['--help']),
-      ...roles.map((role) => runRole(role, ['--help'])),
+      ...commandNames.map((role) => runRole(role, ['--help'])),
     ]);
-    for (const [index, role] of roles.entries()) {
+    for (const [index, role] of commandNames.entries()) {
       expect(program).toMatchObject({ ...done, stdout: expect.stringContaining(`atmos-fleet ${role}`) });
       expect(helps[index]).toMatchObject({
         ...done,
