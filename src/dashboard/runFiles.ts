@@ -22,10 +22,17 @@ export function addRunFiles(
     }
     busy++;
     const gone = new AbortController();
-    reply.raw.once('close', () => {
+    const { socket } = reply.request.raw;
+    const free = () => {
+      if (gone.signal.aborted) return;
+      socket.off('close', free);
       busy--;
       gone.abort();
-    });
+    };
+    reply.raw.once('close', free);
+    // An answer that waits behind others on one connection does not close when the connection does.
+    socket.once('close', free);
+    if (socket.destroyed) free();
     return gone.signal;
   };
   server.get<{ Params: { hash: string } }>('/api/points/:hash/files', async ({ params }, reply) => {

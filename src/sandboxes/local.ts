@@ -1,12 +1,12 @@
 import { type ChildProcessByStdio, execFile, spawn } from 'node:child_process';
 import { constants as fileConstants } from 'node:fs';
-import { chown, cp, lchown, mkdir } from 'node:fs/promises';
+import { chmod, chown, cp, lchown, mkdir } from 'node:fs/promises';
 import { constants, tmpdir } from 'node:os';
 import { basename, join } from 'node:path';
 import type { Readable } from 'node:stream';
 import { setTimeout as delay } from 'node:timers/promises';
 import { promisify } from 'node:util';
-import { MachineFault, messageOf, UsageError } from '../support/errors.js';
+import { MachineFault, messageOf, Unstorable, UsageError } from '../support/errors.js';
 import {
   copyFiles,
   everythingBelow,
@@ -137,7 +137,7 @@ class LocalCell implements KeptCell {
   }
 
   async fill(): Promise<void> {
-    await mkdir(this.root, { mode: this.user ? 0o711 : 0o700 });
+    await mkdir(this.root, { mode: 0o700 });
     await mkdir(this.temporary);
     if (this.checkout === undefined) await mkdir(this.directory);
     else await cp(this.checkout, this.directory, copyOptions);
@@ -176,6 +176,7 @@ class LocalCell implements KeptCell {
       const path = join(this.directory, from);
       if (!(await openWay(this.directory, from))) return false;
       if (await isDirectory(path)) await checkOutput(path, this.options);
+      else if (await isDirectory(to)) throw new Unstorable(`it left a file in the place of its directory ${from}`);
       return copyFiles(path, to);
     });
   }
@@ -227,6 +228,7 @@ class LocalCell implements KeptCell {
       const status = await exitOf(child);
       killGroup(child.pid);
       await killCell(this.root, this.mark);
+      await this.admitUser(false);
       await Promise.race([closed, delay(closeMilliseconds, undefined, { ref: false })]);
       const files = watch.killed ? new Map<string, Buffer>() : await resultsOf(command, (path) => this.read(path));
       return { ...watch.ended(status), files };
@@ -267,6 +269,7 @@ class LocalCell implements KeptCell {
     try {
       const problem = await this.problemWith(command);
       if (problem !== undefined) throw new CannotStart(cannot(problem));
+      await this.admitUser(true);
       const child = spawn(...marked(this.mark, argv), {
         cwd: this.directory,
         env: this.variables(environment),
@@ -283,6 +286,14 @@ class LocalCell implements KeptCell {
       if (error instanceof CannotStart) throw error;
       throw new MachineFault(cannot(error));
     }
+  }
+
+  /**
+   * Lets the user that programs run as into the cell, or shuts it. Only while its own command runs it is open: what this process
+   * does in it as root cannot meet links that the program of another slot laid, who is the same user.
+   */
+  private async admitUser(open: boolean): Promise<void> {
+    if (this.user) await chmod(this.root, open ? 0o711 : 0o700);
   }
 
   /** Makes a directory, and all in it, the user's that programs run as. */

@@ -8,6 +8,7 @@ export const resultFile = 'result.json';
 const maxResultBytes = 1024 * 1024;
 const maxNamesInNote = 3;
 const shownNameLength = 40;
+const maxMessageLength = 200;
 
 const finite = z.number('wants a finite number');
 
@@ -56,7 +57,9 @@ export function parseResult(text: string): Result | string {
   const checked = resultSchema.safeParse(finiteOnly);
   if (!checked.success) {
     const [issue] = checked.error.issues;
-    return `its ${resultFile} is wrong at ${issue?.path.join('.') || 'the top'}: ${issue?.message}`;
+    // Both may hold a name that the program chose.
+    const place = clip(issue?.path.join('.') || 'the top');
+    return `its ${resultFile} is wrong at ${place}: ${clip(issue?.message ?? '')}`;
   }
   if (dropped.length === 0) return checked.data;
   const { message } = checked.data;
@@ -103,13 +106,15 @@ function withoutBadNumbers(value: unknown): { finiteOnly: unknown; dropped: stri
 }
 
 function noteOn(dropped: readonly string[]): string {
-  const names = dropped
-    .slice(0, maxNamesInNote)
-    .map((name) => (name.length > shownNameLength ? `${name.slice(0, shownNameLength)}…` : name));
+  const names = dropped.slice(0, maxNamesInNote).map((name) => clip(name, shownNameLength));
   const more = dropped.length > maxNamesInNote ? ` and ${dropped.length - maxNamesInNote} more` : '';
   return `without ${names.join(', ')}${more}: not finite (NaN, infinite or null)`;
 }
 
 function isObject(value: unknown): value is Record<string, unknown> {
   return typeof value === 'object' && value !== null && !Array.isArray(value);
+}
+
+function clip(text: string, maxLength = maxMessageLength): string {
+  return text.length > maxLength ? `${text.slice(0, maxLength)}…` : text;
 }

@@ -105,8 +105,9 @@ export class OwnFolder {
     const found = await lstat(path);
     if (!found.isDirectory() || found.uid !== userId) return;
     const askable = name.startsWith(`${this.prefix}${kernel}-`);
-    const left = (askable && (await ownerOf(path)) === 'ended') || Date.now() - found.mtimeMs > abandonedMs;
-    if (!left) return;
+    const owner = askable ? await ownerOf(path) : 'unknown';
+    // Age counts only where nobody can be asked: a machine that slept for a day has live owners of old folders.
+    if (owner !== 'ended' && !(owner === 'unknown' && Date.now() - found.mtimeMs > abandonedMs)) return;
     await endAll(path);
     const claimed = join(own, `left-${name}`);
     await rename(path, claimed);

@@ -10,6 +10,7 @@ import {
   writeFileSync,
 } from 'node:fs';
 import { get, type IncomingMessage, request } from 'node:http';
+import { connect } from 'node:net';
 import { join } from 'node:path';
 import type { Page } from 'playwright-core';
 import { describe, expect, test } from 'vitest';
@@ -574,6 +575,13 @@ describe('the server', () => {
     expect(open()).toBe(16);
     for (const reader of readers) reader.destroy();
     await until(async () => open() === 0 && (await fetch(files)).ok, 'the files are closed, and others are served');
+    // Answers that wait behind one another on one connection go with it.
+    const { hostname, port, pathname } = new URL(files);
+    const impatient = connect(Number(port), hostname);
+    impatient.write(`GET ${pathname}/large HTTP/1.1\r\nHost: ${hostname}:${port}\r\n\r\n`.repeat(8));
+    await until(async () => open() > 1, 'files are open for it');
+    impatient.destroy();
+    await until(async () => open() === 0, 'its files are closed');
   });
 
   test('follows no link in the place of a run', async () => {

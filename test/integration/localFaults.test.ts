@@ -28,7 +28,8 @@ async function scripted(script: string, more: object = {}) {
   onTestFinished(() => simulator.close());
   await simulator.prepare();
   const { input, output } = await attemptDirectories();
-  return { run: () => simulator.run(attemptWith({ directories: { input, output } })), scratch, output };
+  const run = (about: object = {}) => simulator.run(attemptWith({ directories: { input, output }, ...about }));
+  return { run, scratch, output };
 }
 
 /** A script that runs one command in the sandbox `local` in a folder, and prints what became of it. */
@@ -221,6 +222,15 @@ describe('the sandbox local', () => {
       }
     },
   );
+
+  it.runIf(isRoot)('shuts other cells to a program that runs as another user', async () => {
+    // Names of cells can be guessed.
+    const script = `for n in 0 1 2 3 4; do ls -ld "$(dirname "$TMPDIR")/../slot-1-$n" "$(dirname "$TMPDIR")/../slot-1-$n/work" 2>&1; done; ${done}`;
+    const { run, output } = await scripted(script, { user: '65534' });
+    await run({ slot: 1 });
+    expect(await run({ slot: 0 })).toMatchObject({ kind: 'completed' });
+    expect(await readFile(join(output, 'fleet_log.txt'), 'utf8')).toMatch(/Permission denied/);
+  });
 
   it.runIf(isRoot)('says that another user cannot reach its folder', async () => {
     const settings = { kind: 'local', scratch: await temporaryDirectory(), user: '65534' };

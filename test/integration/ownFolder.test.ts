@@ -72,6 +72,11 @@ describe('a folder of a process of its own', () => {
     await two.look();
     await one.look();
     expect(await readdir(parent)).toHaveLength(2);
+    // Of a machine that slept for a day, its owners with it.
+    const dayAgo = Date.now() / 1000 - 86_401;
+    for (const name of await readdir(parent)) await utimes(join(parent, name), dayAgo, dayAgo);
+    await two.look();
+    expect(await readdir(parent)).toHaveLength(2);
     two.child.kill('SIGKILL');
     await once(two.child, 'close');
     await one.look();

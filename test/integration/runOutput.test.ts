@@ -68,6 +68,11 @@ describe.each(places)('what a run leaves in the sandbox $kind', ({ kind, sandbox
       'a path of more than 700 bytes',
     ],
     ['directories beyond all paths', `set -- "$FLEET_OUTPUT_DIR"; ${deep}`, 'a path of more than 700 bytes'],
+    [
+      'a file in the place of its directory',
+      'rm -r "$FLEET_OUTPUT_DIR"; echo 1 >"$FLEET_OUTPUT_DIR"',
+      'a file in the place of its directory output',
+    ],
     ['too many files', 'cd "$FLEET_OUTPUT_DIR"; for i in $(seq 70); do touch $i; done', 'more than 60 files'],
     ['too many directories', 'cd "$FLEET_OUTPUT_DIR"; for i in $(seq 70); do mkdir $i; done', 'more than 60 files'],
     [

@@ -36,6 +36,15 @@ describe('the result that a program left', () => {
     expect(parseResult(text)).toBe(message);
   });
 
+  it.each(['{"stable": true, "outputs": {"KEY": 1}}', '{"stable": true, "KEY": 1}'])(
+    'is refused in a sentence of some length, however long its names are: %s',
+    (text) => {
+      const said = parseResult(text.replace('KEY', 'x'.repeat(1_000_000))) as string;
+      expect(said).toMatch(/^its result\.json is wrong at /);
+      expect(said.length).toBeLessThan(500);
+    },
+  );
+
   it.each(['{"stable": true, "outputs": {"__proto__": 1}}', '{"stable": true, "__proto__": {}}'])(
     'is refused with the name __proto__: %s',
     (text) => {

@@ -3,7 +3,8 @@ import { dirname, join, posix } from 'node:path';
 import { Readable, type Writable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
 import { extract, type Header, type Pack, pack } from 'tar-stream';
-import { onDisk, regularFiles, writeSparse } from '../../support/files.js';
+import { Unstorable } from '../../support/errors.js';
+import { onDisk, regularFiles, statOf, writeSparse } from '../../support/files.js';
 import { type OutputLimits, OutputMeter } from '../output.js';
 import type { Copy } from '../sandbox.js';
 
@@ -79,6 +80,8 @@ export async function unpack(archive: Readable, to: string, limits: OutputLimits
     if (type === 'file' && inside !== undefined) {
       found = true;
       const target = join(to, inside);
+      if (inside === '' && (await statOf(to))?.isDirectory())
+        throw new Unstorable(`it left a file in the place of its directory ${entry.header.name}`);
       await onDisk('copying files out of a run', async () => {
         await mkdir(dirname(target), { recursive: true });
         await writeSparse(target, entry as AsyncIterable<Buffer>); // a pipeline from an entry that broke off would never end
