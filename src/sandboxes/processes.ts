@@ -11,6 +11,8 @@ const roundMs = 10;
 /** Room for the marks of one worker's cells. */
 const marksOfWorker = 2n ** 16n;
 const firstMark = 2n ** 62n;
+/** On a busy machine some process always vanishes. */
+const maxLooksInVain = 4;
 /** Ended, but for being reaped. */
 const over = new Set(['Z', 'X']);
 
@@ -50,11 +52,13 @@ export function killCellsIn(folder: string, name: string): Promise<void> {
 
 async function killAll(directory: string, isMark: (value: bigint) => boolean): Promise<void> {
   const beyond = new Set<number>();
+  let looksInVain = 0;
   for (let round = 0; round < killRounds; round++) {
     const pids = (await processes()).filter((pid) => !beyond.has(pid));
-    const found = await Promise.all(pids.map((pid) => isOf(pid, directory, isMark)));
-    const ours = pids.filter((_, index) => found[index]);
-    if (ours.length === 0) return;
+    const found = await Promise.all(pids.map((pid) => kinshipOf(pid, directory, isMark)));
+    const ours = pids.filter((_, index) => found[index] === 'ours');
+    // One that vanished while it was looked at may have left a child that is not on the list.
+    if (ours.length === 0 && (!found.includes('gone') || ++looksInVain === maxLooksInVain)) return;
     for (const pid of ours) if (!kill(pid)) beyond.add(pid);
     await delay(round * roundMs);
   }
@@ -66,15 +70,18 @@ async function processes(): Promise<number[]> {
   return entries.filter((name) => /^\d+$/.test(name)).map(Number);
 }
 
-async function isOf(pid: number, directory: string, isMark: (value: bigint) => boolean): Promise<boolean> {
+type Kinship = 'ours' | 'foreign' | 'gone';
+
+async function kinshipOf(pid: number, directory: string, isMark: (value: bigint) => boolean): Promise<Kinship> {
   const [limits, environment] = await Promise.all([read(pid, 'limits'), read(pid, 'environ')]);
+  if (limits === '') return 'gone';
   const [, locks] = /^Max file locks\s+(?:\d+|unlimited)\s+(\d+)/m.exec(limits) ?? [];
   const byMark = locks !== undefined && isMark(BigInt(locks));
   const variable = `${cellVariable}=${directory}`;
   const isVariable = (entry: string) => entry === variable || entry.startsWith(`${variable}/`);
-  if (!byMark && !environment.split('\0').some(isVariable)) return false;
+  if (!byMark && !environment.split('\0').some(isVariable)) return 'foreign';
   const status = await read(pid, 'stat');
-  return status !== '' && !over.has(status.slice(status.lastIndexOf(')') + 2)[0] ?? '');
+  return status === '' || over.has(status.slice(status.lastIndexOf(')') + 2)[0] ?? '') ? 'gone' : 'ours';
 }
 
 function read(pid: number, file: string): Promise<string> {
