@@ -12,7 +12,7 @@ import { resolveUrl } from './url.js';
 export { definitionOf, type Fingerprint, fingerprintDifference, fingerprintOf } from './definition.js';
 export { secretFrom } from './sources.js';
 
-/** A validated configuration: DESIGN.md, section 3, with defaults filled in and every path absolute. */
+/** A validated configuration, with defaults filled in and every path absolute. */
 export type Config = Omit<z.output<typeof configurationFile>, 'parameters'> & {
   /** In the order of the parameter code. */
   parameters: readonly Parameter[];

@@ -12,7 +12,7 @@ interface Snapshot {
   others: string[];
 }
 
-/** Looks at a search again and again while it runs, and says what DESIGN.md, section 7, forbids. */
+/** Looks at a search again and again while it runs, and says which invariants it breaks. */
 export class Invariants {
   /** Looks that could be held against SQL too: nothing moved while both were read. */
   conserved = 0;
