@@ -22,6 +22,8 @@ const glanceMs = 1000;
 export class Bench {
   /** The faults of this machine since a run last ended, by the hashes of their points; each fault from before a run by itself. */
   private failed = new Set<string>();
+  /** Faults before a run began: each counts by itself, also after a pause. */
+  private early = 0;
   private reason = '';
   /** It failed the probe after a fault. */
   private unfit = false;
@@ -97,7 +99,7 @@ export class Bench {
     const { log, stop } = this.member;
     this.reason = reason;
     if (beforeRun) {
-      this.failed.add(`fault ${this.failed.size}`);
+      this.failed.add(`fault ${++this.early}`);
       log.warn(`this machine could not begin a run, the point goes back: ${reason}`);
       return false;
     }
