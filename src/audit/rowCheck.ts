@@ -2,7 +2,7 @@ import type { RawRow } from '../ledger/ledger.js';
 import { longestCode } from '../ledger/schema.js';
 import { formatNumber } from '../space/decimal.js';
 import { NotAPoint, type Point, type Space } from '../space/space.js';
-import { oneLine } from '../support/text.js';
+import { oneLine, shorten } from '../support/text.js';
 
 /** What may be wrong with a point of the ledger. */
 export type ProblemKind =
@@ -76,7 +76,7 @@ export function checkRow(row: RawRow, space: Space): CheckedRow {
 export function shown(value: unknown): string {
   if (typeof value === 'number' || typeof value === 'bigint') return String(value);
   if (value instanceof Uint8Array) return `${value.length} bytes`;
-  const text = typeof value === 'string' && value.length > longestShown ? `${value.slice(0, longestShown)}…` : value;
+  const text = typeof value === 'string' ? shorten(value, longestShown) : value;
   return oneLine(JSON.stringify(text) ?? 'absent');
 }
 

@@ -1,6 +1,7 @@
 import type { z } from 'zod';
 import { closest } from '../support/closest.js';
 import { withoutPassword } from '../support/secrets.js';
+import { shorten } from '../support/text.js';
 
 /** Where a value stands in the configuration, e.g. `['parameters', 'O2', 'step', 0, 'by']`. */
 export type KeyPath = readonly PropertyKey[];
@@ -33,7 +34,7 @@ export function keyText(path: KeyPath): string {
 export function show(value: unknown): string {
   const redact = (_: string, part: unknown) => (typeof part === 'string' ? withoutPassword(part) : part);
   const text = typeof value === 'number' ? String(value) : (JSON.stringify(value, redact) ?? String(value));
-  return text.length > shownCharacters ? `${text.slice(0, shownCharacters)}…` : text;
+  return shorten(text, shownCharacters);
 }
 
 export function valueAt(tree: unknown, path: KeyPath): unknown {

@@ -54,6 +54,11 @@ export function isMysql(db: Knex): boolean {
   return db.client.driverName === 'mysql2';
 }
 
+/** The name of a table or column as it stands in a statement. */
+export function quoted(db: Knex, name: string): string {
+  return isMysql(db) ? `\`${name}\`` : `"${name}"`;
+}
+
 /** Waits for writers of other processes; commits are safe on disk. */
 function prepareSqlite(
   connection: { pragma(text: string): unknown },

@@ -1,7 +1,7 @@
 import { randomBytes } from 'node:crypto';
 import type { Knex } from 'knex';
 import { Refused, Unavailable } from '../support/errors.js';
-import { ask, connectDatabase, disconnect, isMysql } from './connect.js';
+import { ask, connectDatabase, disconnect, quoted } from './connect.js';
 
 export type Right = 'SELECT' | 'INSERT' | 'UPDATE' | 'DELETE' | 'CREATE' | 'ALTER' | 'DROP';
 
@@ -50,7 +50,7 @@ export class Rights {
       [this.table, 'state'],
       [`${this.table}_meta`, 'value'],
     ] as const) {
-      const names = { table: this.quoted(name), column, absent: this.quoted(unused(name)) };
+      const names = { table: quoted(this.db, name), column, absent: quoted(this.db, unused(name)) };
       for (const right of wanted) if (await this.isRefused(harmless[right](names))) missing.add(right);
     }
     return wanted.filter((right) => missing.has(right));
@@ -65,10 +65,6 @@ export class Rights {
       return error instanceof Refused;
     }
     return false;
-  }
-
-  private quoted(name: string): string {
-    return isMysql(this.db) ? `\`${name}\`` : `"${name}"`;
   }
 }
 

@@ -1,6 +1,6 @@
 import type { Knex } from 'knex';
 import { Unavailable } from '../support/errors.js';
-import { ask, isMysql } from './connect.js';
+import { ask, isMysql, quoted } from './connect.js';
 import type { Facts } from './facts.js';
 import { inStatements, literal, type SqlValue } from './literals.js';
 
@@ -156,7 +156,7 @@ export class Writer {
   }
 
   quoted(name: string): string {
-    return this.mysql ? `\`${name}\`` : `"${name}"`;
+    return quoted(this.db, name);
   }
 }
 

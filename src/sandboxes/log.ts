@@ -1,3 +1,5 @@
+import { shorten } from '../support/text.js';
+
 const headBytes = 64 * 1024;
 const tailBytes = 448 * 1024;
 const lineLength = 4096;
@@ -46,6 +48,6 @@ export function lastLines(log: string, count = 12): string {
     .map((line) => line.replaceAll(/\p{C}/gu, '').trimEnd())
     .filter((line) => line !== '')
     .slice(-count)
-    .map((line) => (line.length > 200 ? `${line.slice(0, 200)}…` : line))
+    .map((line) => shorten(line, 200))
     .join('\n');
 }

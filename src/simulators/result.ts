@@ -2,6 +2,7 @@ import { z } from 'zod';
 import type { FileKind } from '../sandboxes/sandbox.js';
 import { messageOf } from '../support/errors.js';
 import { readFirst } from '../support/files.js';
+import { shorten } from '../support/text.js';
 import type { Result } from './simulator.js';
 
 export const resultFile = 'result.json';
@@ -58,8 +59,8 @@ export function parseResult(text: string): Result | string {
   if (!checked.success) {
     const [issue] = checked.error.issues;
     // Both may hold a name that the program chose.
-    const place = clip(issue?.path.join('.') || 'the top');
-    return `its ${resultFile} is wrong at ${place}: ${clip(issue?.message ?? '')}`;
+    const place = shorten(issue?.path.join('.') || 'the top', maxMessageLength);
+    return `its ${resultFile} is wrong at ${place}: ${shorten(issue?.message ?? '', maxMessageLength)}`;
   }
   if (dropped.length === 0) return checked.data;
   const { message } = checked.data;
@@ -106,15 +107,11 @@ function withoutBadNumbers(value: unknown): { finiteOnly: unknown; dropped: stri
 }
 
 function noteOn(dropped: readonly string[]): string {
-  const names = dropped.slice(0, maxNamesInNote).map((name) => clip(name, shownNameLength));
+  const names = dropped.slice(0, maxNamesInNote).map((name) => shorten(name, shownNameLength));
   const more = dropped.length > maxNamesInNote ? ` and ${dropped.length - maxNamesInNote} more` : '';
   return `without ${names.join(', ')}${more}: not finite (NaN, infinite or null)`;
 }
 
 function isObject(value: unknown): value is Record<string, unknown> {
   return typeof value === 'object' && value !== null && !Array.isArray(value);
-}
-
-function clip(text: string, maxLength = maxMessageLength): string {
-  return text.length > maxLength ? `${text.slice(0, maxLength)}…` : text;
 }

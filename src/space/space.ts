@@ -1,4 +1,5 @@
 import { hash as digest } from 'node:crypto';
+import { shorten } from '../support/text.js';
 import {
   type Decimal,
   decimalOf,
@@ -10,6 +11,8 @@ import {
   toNumber,
   unitsAt,
 } from './decimal.js';
+
+const shownCharacters = 40;
 
 /** Parameter name → value, e.g. species → volume mixing ratio. */
 export type Dictionary = Record<string, number>;
@@ -366,10 +369,6 @@ export function wordsOf(hex: string): Int32Array {
 
 function numberFrom(name: string, text: string): number {
   const value = parseNumber(text);
-  if (value === undefined) throw new NotAPoint(`${name}: '${clip(text)}' is not a finite number`);
+  if (value === undefined) throw new NotAPoint(`${name}: '${shorten(text, shownCharacters)}' is not a finite number`);
   return value;
-}
-
-function clip(text: string): string {
-  return text.length > 40 ? `${text.slice(0, 40)}…` : text;
 }

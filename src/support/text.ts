@@ -19,3 +19,8 @@ export function printableJson(json: string): string {
       .join(''),
   );
 }
+
+/** The beginning of a long text, with an ellipsis. */
+export function shorten(text: string, maxLength: number): string {
+  return text.length > maxLength ? `${text.slice(0, maxLength)}…` : text;
+}

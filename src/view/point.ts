@@ -2,6 +2,7 @@ import type { FullRow, Reader } from '../ledger/reader.js';
 import { readPoint } from '../space/pointText.js';
 import { NotAPoint, type Point, type Space } from '../space/space.js';
 import { UsageError } from '../support/errors.js';
+import { shorten } from '../support/text.js';
 
 /** A neighbour that the search may lead to from a point; `kind` undefined: it has no row. */
 export interface NeighbourSight {
@@ -78,10 +79,8 @@ export function pointNamed(space: Space, text: string): Point {
     return readPoint(space, text);
   } catch (error) {
     if (!(error instanceof NotAPoint)) throw error;
-    throw new UsageError(`'${clip(text)}' names no point (a hash, a code or NAME=VALUE,…): ${error.message}`);
+    throw new UsageError(
+      `'${shorten(text, longestShown)}' names no point (a hash, a code or NAME=VALUE,…): ${error.message}`,
+    );
   }
-}
-
-function clip(text: string): string {
-  return text.length > longestShown ? `${text.slice(0, longestShown)}…` : text;
 }
